@@ -1,0 +1,141 @@
+"""The data that flows between the stages.
+
+Axes, everywhere in this package: b batch, t time (video frames, or 25 Hz steps where said), h w c
+image, n audio samples, d speech features, k landmarks, m motion coefficients, r reference crops.
+
+Pictures are RGB floats in [0, 1]; only networks see [-1, 1]. Lengths marked "eye distances" are
+measured in the distance of the outer eye corners (landmarks 33 and 263) of the canonical face.
+Pixels are frame coordinates, x right, y down, with pixel centres at +.5. Seconds are counted from
+the first frame or sample.
+
+Every type is frozen: one object may be handed to many consumers, so nobody edits a tensor in place.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+MOTION_RATE = 25
+"""Speech features and lip motion live at this many steps per second; step i is at i / 25 s."""
+
+OnProgress = Callable[[int, int], None]
+"""Called with (done, total) after each chunk of work. Raising in it cancels the work."""
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Mono sound: samples in [-1, 1]."""
+
+    waveform: Float[Tensor, " n"]
+    sample_rate: int
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.waveform.shape[0] / self.sample_rate
+
+
+class Clip(ABC):
+    """Pictures over time with sound, read on demand and never held whole.
+
+    Frame i is shown at i / fps seconds: a source of variable rate is resampled by its time stamps
+    before it gets here, and rotation flags are already applied. A clip may be a lazy view of
+    another one: trimmed, extended or reordered.
+    """
+
+    fps: Fraction
+    frame_count: int
+    height: int
+    width: int
+
+    @abstractmethod
+    def frames(self, start: int, stop: int) -> Float[Tensor, "t h w 3"]:
+        """The frames start <= i < stop, RGB in [0, 1]. Sequential reads are cheap."""
+
+    @abstractmethod
+    def audio(self) -> Audio | None:
+        """The clip's own sound, trimmed as the pictures are; None for a silent clip."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return float(self.frame_count / self.fps)
+
+    def times(self) -> Float[Tensor, " t"]:
+        """The time of every frame in seconds."""
+        return torch.arange(self.frame_count, dtype=torch.float64) / float(self.fps)
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """Where one face is in every frame of a clip, and the way into its aligned crop and back.
+
+    Frames in which the face is not seen carry bridged landmarks and `visible` False.
+    """
+
+    landmarks: Float[Tensor, "t k 3"]
+    """The subset `lipsync_core.landmarks.TRACKED`, frame pixels; z in the same scale."""
+    frame_to_crop: Float[Tensor, "t 2 3"]
+    """Affine (similarity) matrices from frame pixels to pixels of a crop_size x crop_size crop."""
+    visible: Bool[Tensor, " t"]
+    cuts: tuple[int, ...]
+    """Frames that open a new shot; nothing is smoothed or bridged across them."""
+    neutral: Float[Tensor, "k 3"]
+    """The person's shape with the mouth at rest, in the canonical face, eye distances."""
+    crop_size: int
+    fps: Fraction
+
+    def resized(self, crop_size: int) -> "FaceTrack":
+        """The same track with crops of another size; exact, because pixel centres sit at +.5."""
+        scale = crop_size / self.crop_size
+        return replace(self, frame_to_crop=self.frame_to_crop * scale, crop_size=crop_size)
+
+
+@dataclass(frozen=True)
+class SpeechFeatures:
+    """What is said, as poor as possible in who says it; 25 Hz."""
+
+    features: Float[Tensor, "t d"]
+    encoder: str
+    """Which encoder and layers made it; features of two encoders never meet."""
+
+
+@dataclass(frozen=True)
+class LipMotion:
+    """How lips and jaw move, free of head pose and of the face's own shape; 25 Hz."""
+
+    coefficients: Float[Tensor, "t m"]
+    """In eye distances: basis vectors are orthonormal over all lip and jaw coordinates."""
+    valid: Bool[Tensor, " t"]
+    basis: str
+    """Which basis the coefficients belong to; coefficients of two bases never meet."""
+
+
+@dataclass(frozen=True)
+class StyleReference:
+    """How one person talks: what was said, paired step by step with how the lips moved; 25 Hz.
+
+    A set of one or several clips laid end to end.
+    """
+
+    speech: SpeechFeatures
+    motion: LipMotion
+    clip: Int[Tensor, " t"]
+    """The number of the clip that a step belongs to, rising from 0."""
+    weight: Float[Tensor, " t"]
+    """How much a step counts, > 0; 1 unless styles were blended."""
+    source: str = ""
+    """Where it came from, for people."""
+
+    def __post_init__(self) -> None:
+        speech, motion = len(self.speech.features), len(self.motion.coefficients)
+        if not speech == motion == len(self.clip) == len(self.weight):
+            raise ValueError(
+                f"speech has {speech} steps, motion {motion}, clip {len(self.clip)}, "
+                f"weight {len(self.weight)}: a style reference pairs them one to one"
+            )
