@@ -112,9 +112,7 @@ def load_model(path: Path, model_class: type[M]) -> M:
         )
     known = {field.name for field in fields(model_class.config_class)}
     if unknown := header.config.keys() - known:
-        raise ModelError(
-            f"{path} sets {sorted(unknown)}, unknown to this version: update LipStyle"
-        )
+        raise ModelError(f"{path} sets {sorted(unknown)}, unknown to this version: update LipStyle")
     # JSON has no tuples.
     config = {k: tuple(v) if isinstance(v, list) else v for k, v in header.config.items()}
     with torch.device("meta"):

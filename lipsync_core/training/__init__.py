@@ -1,0 +1,1 @@
+"""Prepared clips, what each model learns from them, and the one loop that teaches it."""
