@@ -1,4 +1,4 @@
-"""LipStyle's method, without ComfyUI: from a video, new speech and clips of how a person talks to a re-spoken video.
+"""LipStyle's method, without ComfyUI: a video and new speech in, a re-spoken video out.
 
 The map of the package, in the order in which data flows:
 
@@ -7,8 +7,9 @@ The map of the package, in the order in which data flows:
     media        video and audio files, read on demand and written as a stream
     face         Clip -> FaceTrack, aligned crops
     audio        Audio -> SpeechFeatures
-    motion       FaceTrack -> LipMotion; SpeechFeatures + StyleReference -> LipMotion (the paper's stage 1)
-    render       crops + LipMotion + reference crops -> crops (the paper's stage 2)
+    motion       FaceTrack -> LipMotion; the paper's stage 1: SpeechFeatures + StyleReference
+                 -> LipMotion
+    render       the paper's stage 2: crops + LipMotion + reference crops -> crops
     compositing  crops back into the frames, inside the mask only
     pipeline     all of it, in two streaming passes
     training     prepared clips, losses, the training loop

@@ -1,4 +1,4 @@
-"""The fixed geometry of an aligned crop: where the canonical face lies in it, and which part is masked.
+"""The fixed geometry of an aligned crop: where the canonical face lies, and what is masked.
 
 Everything is a fraction of the crop, the same for every frame and person, so that nothing of the
 old mouth's shape shows in where the mask runs. The crop shows the whole face from the forehead to

@@ -8,14 +8,19 @@ picture's: 33 is the outer eye corner on the picture's left in an upright face.
 from functools import cache
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
 
-LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)  # fmt: skip
+LIPS_OUTER = (
+    61, 146, 91, 181, 84, 17, 314, 405, 321, 375,
+    291, 409, 270, 269, 267, 0, 37, 39, 40, 185,
+)  # fmt: skip
 """The outer contour of the lips, from the left corner along the lower lip, back along the upper."""
-LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)  # fmt: skip
+LIPS_INNER = (
+    78, 95, 88, 178, 87, 14, 317, 402, 318, 324,
+    308, 415, 310, 311, 312, 13, 82, 81, 80, 191,
+)  # fmt: skip
 """The inner contour of the lips, in the order of LIPS_OUTER."""
 JAW = (152, 148, 176, 149, 150, 136, 172, 377, 400, 378, 379, 365, 397, 199, 200, 18, 175)
 """Jaw line up to the jaw angle, and the chin."""
