@@ -1,0 +1,114 @@
+"""track_face(): one face through a whole clip, with a steady way into its crop.
+
+frames -> cuts -> the chosen face's landmarks, frame by frame -> visible or not
+       -> bridged inside shots -> brow, eye-corner and nose points smoothed -> frame_to_crop
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from ..canonical_pose import canonicalise
+from ..errors import NoFaceError
+from ..landmarks import LIPS, STABLE, TRACKED, tracked
+from ..types import Clip, FaceTrack, OnProgress
+from .alignment import fit_frame_to_crop
+from .choice import FaceChoice
+from .following import FaceFollower
+from .landmarking import FaceLandmarker
+from .neutral import neutral_shape
+from .shots import CutDetector
+from .smoothing import bridge, smooth
+
+SMOOTHING = 0.08
+"""Standard deviation in seconds of the window that steadies the crop."""
+MAX_YAW = 60.0
+"""Degrees; beyond, the far half of the mouth is guessed."""
+MIN_INSIDE = 0.9
+"""Part of the landmarks that must lie inside the frame, beside all of the lips."""
+CHUNK_BYTES = 32 * 2**20
+"""Of frames that are read at once."""
+
+LARGEST = FaceChoice()
+
+
+def track_face(
+    landmarker: FaceLandmarker,
+    clip: Clip,
+    choice: FaceChoice = LARGEST,
+    crop_size: int = 256,
+    on_progress: OnProgress | None = None,
+) -> FaceTrack:
+    """Where the chosen face is in every frame of `clip`, read once from start to end.
+
+    Of the pictures nothing is kept. A face in profile, partly outside the frame or covered counts
+    as not visible. NoFaceError when the clip shows no usable face.
+    """
+    landmarks, found, cuts = _follow(landmarker, clip, choice, on_progress)
+    if not found.any():
+        raise NoFaceError(
+            f"no face in any of the {clip.frame_count} frames of {clip.width} x {clip.height}: "
+            "give a clip in which the face is seen, at least 60 pixels wide"
+            + (" (or choose another face)" if choice != LARGEST else "")
+        )
+    visible = found & _usable(landmarks, clip.height, clip.width)
+    if not visible.any():
+        raise NoFaceError(
+            f"a face was found in {int(found.sum())} of {clip.frame_count} frames, but in profile "
+            "or partly outside the frame in all: give a clip that shows it from the front"
+        )
+    landmarks = bridge(landmarks, visible, cuts)
+    stable = landmarks[:, tracked(STABLE), :2]
+    steady = smooth(stable, max(SMOOTHING * float(clip.fps), 1.0), cuts)
+    return FaceTrack(
+        landmarks=landmarks,
+        frame_to_crop=fit_frame_to_crop(steady, crop_size),
+        visible=visible,
+        cuts=cuts,
+        neutral=neutral_shape(landmarks, visible),
+        crop_size=crop_size,
+        fps=clip.fps,
+    )
+
+
+def _follow(
+    landmarker: FaceLandmarker,
+    clip: Clip,
+    choice: FaceChoice,
+    on_progress: OnProgress | None,
+) -> tuple[Float[Tensor, "t k 3"], Bool[Tensor, " t"], tuple[int, ...]]:
+    """Landmarks of every frame, in which of them they were found, and the cuts."""
+    follower, cut_detector = FaceFollower(landmarker, choice), CutDetector()
+    landmarks = torch.zeros(clip.frame_count, len(TRACKED), 3)
+    found = torch.zeros(clip.frame_count, dtype=torch.bool)
+    cuts = []
+    for index, (frame, is_cut) in enumerate(cut_detector.watch(_frames(clip))):
+        if is_cut:
+            cuts.append(index)
+            follower.start_shot()
+        if face := follower.step(frame):
+            landmarks[index] = torch.from_numpy(face.landmarks[list(TRACKED)])
+            found[index] = True
+        if on_progress is not None:
+            on_progress(index + 1, clip.frame_count)
+    return landmarks, found, tuple(cuts)
+
+
+def _frames(clip: Clip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The clip's frames one by one, read in chunks of bounded size."""
+    chunk = max(1, CHUNK_BYTES // (clip.height * clip.width * 3 * 4))
+    for start in range(0, clip.frame_count, chunk):
+        frames = clip.frames(start, min(start + chunk, clip.frame_count))
+        yield from (frames * 255 + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+
+def _usable(landmarks: Float[Tensor, "t k 3"], height: int, width: int) -> Bool[Tensor, " t"]:
+    """Whether the face is inside the frame and turned to the camera enough to be re-made."""
+    size = landmarks.new_tensor((width, height))
+    inside = ((landmarks[..., :2] >= 0) & (landmarks[..., :2] <= size)).all(dim=-1)
+    whole_mouth = inside[:, tracked(LIPS)].all(dim=1)
+    turned = canonicalise(landmarks).yaw.abs() > MAX_YAW
+    return whole_mouth & (inside.float().mean(dim=1) >= MIN_INSIDE) & ~turned
