@@ -1,0 +1,1 @@
+"""Lip motion: measured from a tracked face, or predicted from speech and a style reference."""

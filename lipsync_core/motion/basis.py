@@ -1,0 +1,90 @@
+"""The basis that lip motion is written in: principal components of lip and jaw displacement."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..landmarks import LIPS, MOVING, tracked
+from ..types import LipMotion
+
+
+@dataclass(frozen=True)
+class LipMotionBasis:
+    """Directions in which lips and jaw move together, orthonormal over all 57 x 3 coordinates.
+
+    A motion of zero is the person's neutral shape, so there is no mean to subtract.
+    """
+
+    components: Float[Tensor, "m coordinates"]
+
+    @property
+    def id(self) -> str:
+        """A fingerprint of the components: motions of two bases never meet."""
+        rounded = self.components.detach().cpu().double().mul(1e4).round().to(torch.int32)
+        return "lip-pca:" + hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:12]
+
+    @property
+    def size(self) -> int:
+        """Coefficients per step."""
+        return self.components.shape[0]
+
+    def project(self, displacement: Float[Tensor, "*t points 3"]) -> Float[Tensor, "*t m"]:
+        """Coefficients, in eye distances, of the MOVING landmarks minus neutral."""
+        return displacement.flatten(-2) @ self.components.T.to(displacement)
+
+    def displacement(self, coefficients: Float[Tensor, "*t m"]) -> Float[Tensor, "*t points 3"]:
+        """The MOVING landmarks minus neutral, in eye distances."""
+        flat = coefficients @ self.components.to(coefficients)
+        return rearrange(flat, "... (points axis) -> ... points axis", axis=3)
+
+
+def fit_basis(displacements: list[Float[Tensor, "t points 3"]], size: int = 24) -> LipMotionBasis:
+    """Principal components over several sets of MOVING landmarks minus neutral.
+
+    Each set counts the same however long it is, so that one much-seen speaker does not decide
+    alone. Signs are fixed: the largest coordinate of a component is positive. The components are
+    rounded to what float16 holds, so that a saved and loaded basis keeps its id.
+    """
+    coordinates = len(MOVING) * 3
+    covariance = torch.zeros(coordinates, coordinates, dtype=torch.float64)
+    for displacement in displacements:
+        flat = displacement.double().flatten(1)
+        covariance += flat.T @ flat / max(len(flat), 1)
+    directions = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, :size].T
+    largest = directions.abs().argmax(dim=1, keepdim=True)
+    components = directions * directions.gather(1, largest).sign()
+    return LipMotionBasis(components.half().float())
+
+
+def motion_to_landmarks(
+    motion: LipMotion, basis: LipMotionBasis, neutral: Float[Tensor, "k 3"]
+) -> Float[Tensor, "t points 3"]:
+    """MOVING landmarks in the canonical face, eye distances, for a TRACKED neutral shape.
+
+    Raises ValueError when the motion is of another basis.
+    """
+    check_basis(motion.basis, basis.id)
+    return basis.displacement(motion.coefficients.float()) + neutral[tracked(MOVING)].float()
+
+
+def check_basis(found: str, needed: str) -> None:
+    """ValueError when two motions or models speak of different bases."""
+    if found != needed:
+        raise ValueError(
+            f"lip motion of basis {found}, basis {needed} is needed: "
+            "measure it again with this predictor"
+        )
+
+
+def lip_error(
+    predicted: Float[Tensor, "*t points 3"],
+    true: Float[Tensor, "*t points 3"],
+    valid: Bool[Tensor, "*t"],
+) -> Float[Tensor, ""]:
+    """Mean distance of the 40 lip points in eye distances, over valid steps."""
+    distance = (predicted - true)[..., : len(LIPS), :].norm(dim=-1).mean(dim=-1)
+    return distance[valid].mean()
