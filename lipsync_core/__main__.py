@@ -1,0 +1,33 @@
+"""The command line: `python -m lipsync_core sync|prepare|train|measure ...`; `--help` says more."""
+
+import argparse
+import sys
+
+from .commands import prepare
+from .errors import LipStyleError
+
+COMMANDS = {
+    "prepare": (prepare, "track, crop and hear clips once, for training"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="lipsync_core", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (command, description) in COMMANDS.items():
+        command.add_arguments(commands.add_parser(name, help=description, description=description))
+    arguments = parser.parse_args(argv)
+    try:
+        print(COMMANDS[arguments.command][0].run(arguments))
+    except LipStyleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("cancelled", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

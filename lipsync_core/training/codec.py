@@ -1,0 +1,212 @@
+"""Learning the codec: windows of recoloured, rescaled crops, most of them on the mouth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..render.codec import FACTOR, Codec, CodecConfig
+from .augmentation import (
+    change_colours,
+    colour_changes,
+    random_similarities,
+    warp,
+    windows,
+)
+from .crops import (
+    CropClip,
+    clip_weights,
+    gradient_energy,
+    mouth_box,
+    network_images,
+    pixel_weights,
+    psnr,
+    read_crop_clips,
+)
+from .loop import LoopRecipe, Task
+
+
+@dataclass(frozen=True)
+class CodecRecipe:
+    """What a codec learns from and what its loss weighs."""
+
+    config: CodecConfig = field(default_factory=CodecConfig)
+    loop: LoopRecipe = field(
+        default_factory=lambda: LoopRecipe(steps=5000, learning_rate=1.2e-3, weight_decay=1e-4)
+    )
+    batch_size: int = 32
+    window: float = 0.5
+    """Side of the windows that are learned from, of the crop's: the mouth fills most of one."""
+    balance: float = 0.45
+    """See `crops.clip_weights`."""
+    outside_weight: float = 0.5
+    mask_weight: float = 1.5
+    mouth_weight: float = 3.0
+    gradient_weight: float = 0.5
+    """Of the difference of neighbouring pixels, at two scales."""
+    contrast_weight: float = 0.25
+    """Of the difference of local standard deviations: what blur lowers even where it is in doubt
+    which way an edge runs."""
+    latent_noise: float = 0.05
+
+
+PRESETS = {
+    "codec-base": CodecRecipe(),
+    "codec-tiny": CodecRecipe(
+        config=CodecConfig(
+            latent_channels=8, widths=(8, 16, 16), encoder_blocks=1, decoder_blocks=(1, 1, 1)
+        ),
+        loop=LoopRecipe(steps=200, learning_rate=3e-3, warmup_steps=10, weight_decay=1e-4),
+        batch_size=8,
+    ),
+}
+"""Named recipes."""
+
+
+def build_codec_task(prepared: Path, recipe: CodecRecipe) -> "CodecTask":
+    """The task of learning `recipe` from the clips beneath `prepared`."""
+    torch.manual_seed(recipe.loop.seed)
+    codec = Codec(recipe.config).to(memory_format=torch.channels_last)
+    train, validation = (read_crop_clips(prepared, split) for split in ("train", "validation"))
+    return CodecTask(codec, train, validation, recipe)
+
+
+class CodecTask(Task):
+    """Charbonnier, gradient and contrast errors of windows of crops."""
+
+    model: Codec
+
+    def __init__(
+        self,
+        codec: Codec,
+        train: Sequence[CropClip],
+        validation: Sequence[CropClip],
+        recipe: CodecRecipe,
+    ):
+        self.model, self.recipe = codec, recipe
+        self.train, self.validation = train, validation
+        self.clip_weights = clip_weights(train, recipe.balance)
+        self.crop_size = train[0].crops.shape[1]
+        self.window = FACTOR * round(recipe.window * self.crop_size / FACTOR)
+        self.weights = pixel_weights(
+            self.crop_size, recipe.outside_weight, recipe.mask_weight, recipe.mouth_weight
+        )
+
+    def loss(
+        self, model: nn.Module, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        device = next(model.parameters()).device
+        target, weights = (x.to(device) for x in self._batch(generator))
+        noise = self.recipe.latent_noise * torch.randn(
+            len(target),
+            self.recipe.config.latent_channels,
+            *(self.window // FACTOR,) * 2,
+            generator=generator,
+        )
+        images, latents = model(target, noise.to(device))
+        loss, figures = reconstruction_loss(images.float(), target, weights, self.recipe)
+        return loss + 1e-3 * latents.square().mean(), figures
+
+    def validate(self, generator: torch.Generator) -> dict[str, float]:
+        """PSNR of the whole crop and of the mouth, the share of the mouth's gradient energy that
+        is kept; measures the latents' mean and deviation on the way."""
+        device = self.model.latent_mean.device
+        crops = self._draw(self.train, self.clip_weights, 96, generator)
+        latents = [self.model.bounded_latents(2 * x.to(device) - 1) for x in crops.split(16)]
+        self.model.normalise_latents(torch.cat(latents))
+
+        crops = self._draw(self.validation, clip_weights(self.validation, 0.5), 64, generator)
+        images = torch.cat([self.reconstruct(part.to(device)).cpu() for part in crops.split(16)])
+        mouth = (..., *mouth_box(self.crop_size))
+        return {
+            "psnr": psnr(images, crops).mean().item(),
+            "mouth_psnr": psnr(images[mouth], crops[mouth]).mean().item(),
+            "mouth_gradient_energy": (
+                gradient_energy(images[mouth]) / gradient_energy(crops[mouth])
+            ).item(),
+        }
+
+    def reconstruct(self, crops: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
+        """`crops` in [0, 1] through the codec and back."""
+        images = self.model.decode(self.model.encode(2 * crops - 1))
+        return ((images + 1) / 2).clamp(0, 1)
+
+    def _draw(
+        self, clips: Sequence[CropClip], chances: Tensor, count: int, generator: torch.Generator
+    ) -> Float[Tensor, "b 3 s s"]:
+        chosen = torch.multinomial(chances, count, replacement=True, generator=generator)
+        places = torch.rand(count, generator=generator)
+        frames = []
+        for clip, place in zip((clips[i] for i in chosen), places, strict=True):
+            frames.append(clip.crops[clip.visible[int(place * len(clip.visible))]])
+        return network_images(torch.stack(frames))
+
+    def _batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Windows in [-1, 1] (b 3 w w) and their pixels' weights (b 1 w w)."""
+        count = self.recipe.batch_size
+        crops = self._draw(self.train, self.clip_weights, count, generator)
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        crops = torch.where(mirrored[:, None, None, None], crops.flip(3), crops)
+        # Half of the batch keeps the camera's own pixels, half is resampled.
+        half = count // 2
+        resampled = random_similarities(half, generator, scale=0.35, turn=0.2, shift=0.03)
+        crops[:half] = warp(crops[:half], resampled)
+        crops = change_colours(crops, *colour_changes(count, generator))
+
+        rows, columns = mouth_box(self.crop_size)
+        spread, room = self.window // 4, self.crop_size - self.window
+        left, top = (
+            ((side.start + side.stop - self.window) // 2 - spread // 2)
+            + torch.randint(spread, (count,), generator=generator)
+            for side in (columns, rows)
+        )
+        anywhere = torch.rand(count, generator=generator) < 0.25
+        left, top = (
+            torch.where(
+                anywhere, torch.randint(room + 1, (count,), generator=generator), place
+            ).clamp(0, room)
+            for place in (left, top)
+        )
+        weights = self.weights.expand(count, 1, -1, -1)
+        return 2 * windows(crops, left, top, self.window) - 1, windows(
+            weights, left, top, self.window
+        )
+
+
+def reconstruction_loss(
+    images: Float[Tensor, "b 3 h w"],
+    target: Float[Tensor, "b 3 h w"],
+    weights: Float[Tensor, "b 1 h w"],
+    recipe: CodecRecipe,
+) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    """The codec's loss of images in [-1, 1], and its terms."""
+    error = images - target
+    pixel = (_charbonnier(error) * weights).mean()
+    coarse = functional.avg_pool2d(error, 2)
+    gradient = _gradient(error, weights) + 2 * _gradient(coarse, weights[..., ::2, ::2])
+    difference = _local_deviation(images) - _local_deviation(target)
+    contrast = (difference.abs() * functional.avg_pool2d(weights, 5, stride=2)).mean()
+    loss = pixel + recipe.gradient_weight * gradient + recipe.contrast_weight * contrast
+    figures = {"pixel": pixel.item(), "gradient_error": gradient.item()}
+    return loss, figures | {"contrast": contrast.item()}
+
+
+def _charbonnier(x: Tensor) -> Tensor:
+    return torch.sqrt(x.square() + 1e-4)
+
+
+def _gradient(error: Tensor, weights: Tensor) -> Tensor:
+    horizontal = _charbonnier(error[..., 1:] - error[..., :-1]) * weights[..., 1:]
+    vertical = _charbonnier(error[..., 1:, :] - error[..., :-1, :]) * weights[..., 1:, :]
+    return horizontal.mean() + vertical.mean()
+
+
+def _local_deviation(images: Tensor) -> Tensor:
+    """The standard deviation of brightness in 5 x 5 windows."""
+    grey = images.mean(1, keepdim=True)
+    mean, square = (functional.avg_pool2d(x, 5, stride=2) for x in (grey, grey.square()))
+    return (square - mean.square()).clamp_min(0).add(1e-4).sqrt()

