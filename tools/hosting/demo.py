@@ -1,0 +1,34 @@
+"""The inputs of the demo workflow, made by tools/demo_inputs.py when they are not there yet."""
+
+import hashlib
+from pathlib import Path
+
+from .display import StageDisplay
+from .environment import TOOLS, Environment
+
+SCRIPT = TOOLS / "demo_inputs.py"
+
+
+def ensure_demo_inputs(environment: Environment) -> None:
+    """Writes the demo's files to ComfyUI's input folder; again when the script has changed.
+
+    Raises StageFailed if the script does not succeed.
+    """
+    folder = environment.base / "input"
+    mark = folder.parent / "demo_inputs.mark"
+    if not SCRIPT.exists():
+        print(f"No demo inputs: {SCRIPT} is missing.", flush=True)
+        return
+    version = hashlib.sha256(SCRIPT.read_bytes()).hexdigest()
+    if mark.exists() and mark.read_text() == version and demo_files(folder):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    display = StageDisplay(1, environment.log)
+    with display.stage("demo inputs"):
+        display.run([environment.python, SCRIPT, folder], environment.variables())
+    mark.write_text(version)
+
+
+def demo_files(folder: Path) -> list[Path]:
+    """The demo's files in an input folder."""
+    return sorted(folder.glob("lipstyle_demo*"))
