@@ -59,7 +59,7 @@ def change_colours(
 def random_similarities(
     count: int, generator: torch.Generator, scale: float, turn: float, shift: float
 ) -> Float[Tensor, "b 2 3"]:
-    """Random similarities in grid_sample's coordinates: they map the output's places to the input's.
+    """Random similarities in grid_sample's coordinates, from places of the output to the input's.
 
     `scale` is the largest log-scale, `turn` the largest angle in radians, `shift` the largest
     shift as a fraction of the crop's side.

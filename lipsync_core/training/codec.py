@@ -36,9 +36,9 @@ class CodecRecipe:
 
     config: CodecConfig = field(default_factory=CodecConfig)
     loop: LoopRecipe = field(
-        default_factory=lambda: LoopRecipe(steps=5000, learning_rate=1.2e-3, weight_decay=1e-4)
+        default_factory=lambda: LoopRecipe(steps=4000, learning_rate=1.2e-3, weight_decay=1e-4)
     )
-    batch_size: int = 32
+    batch_size: int = 16
     window: float = 0.5
     """Side of the windows that are learned from, of the crop's: the mouth fills most of one."""
     balance: float = 0.45

@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int, UInt8
-from safetensors import safe_open
 from torch import Tensor
 
 from ..crop_geometry import CROP_LEFT, CROP_SIDE, CROP_TOP, crop_mask
-from ..errors import TrainingError
+from .prepared import read_prepared
 
 MOUTH_BOX = (-0.42, 0.62, 0.42, 1.30)
-"""Left, top, right, bottom of where lips and teeth are seen, eye distances in the canonical face."""
+"""Left, top, right, bottom of where lips and teeth are seen: canonical face, eye distances."""
 
 
 @dataclass(frozen=True)
@@ -30,30 +29,19 @@ class CropClip:
 
 
 def read_crop_clips(prepared: Path, split: str) -> list[CropClip]:
-    """The clips of `split` beneath `prepared`, by name; TrainingError when there are none."""
-    clips = []
-    for path in sorted(prepared.glob("*/*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata()
-            if header["split"] != split:
-                continue
-            numerator, _, denominator = header["fps"].partition("/")
-            clip = CropClip(
-                name=f"{path.parent.name}/{path.stem}",
-                person=header["person"],
-                fps=int(numerator) / int(denominator or 1),
-                # Memory-mapped: what is not looked at is not read.
-                crops=file.get_tensor("crops"),
-                visible=file.get_tensor("visible").nonzero()[:, 0],
-            )
-        if len(clip.visible):
-            clips.append(clip)
-    if not clips:
-        raise TrainingError(
-            f"no clip of split {split!r} beneath {prepared}: prepare clips first, or name the "
-            "folder that holds sets of prepared clips"
+    """The clips of `split` under `prepared`, by path; TrainingError when there are none."""
+    clips = [
+        CropClip(
+            name=clip.name,
+            person=clip.person,
+            fps=float(clip.fps),
+            # Memory-mapped: what is not looked at is not read.
+            crops=clip.read("crops"),
+            visible=clip.read("visible").nonzero()[:, 0],
         )
-    return clips
+        for clip in read_prepared(prepared, split)
+    ]
+    return [clip for clip in clips if len(clip.visible)]
 
 
 def clip_weights(clips: Sequence[CropClip], balance: float) -> Float[Tensor, " n"]:
