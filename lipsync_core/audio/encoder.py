@@ -40,7 +40,9 @@ class SpeechEncoder(nn.Module):
         self.network = network
         self.layers = layers
         mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=_FFT, n_mels=_MELS)
+        self.mel_filters: Tensor
         self.register_buffer("mel_filters", torch.from_numpy(mel))
+        self.fft_window: Tensor
         self.register_buffer("fft_window", torch.hann_window(_FFT))
 
     @property
@@ -59,8 +61,7 @@ class SpeechEncoder(nn.Module):
 
         Each window is judged by its own strongest mel power alone.
         """
-        window: Any = self.fft_window
-        spectrum = torch.stft(windows, _FFT, _HOP, window=window, return_complex=True)
+        spectrum = torch.stft(windows, _FFT, _HOP, window=self.fft_window, return_complex=True)
         power = spectrum[..., :-1].abs().square()
         log = (self.mel_filters @ power).clamp_min(1e-12).log10()
         peak = reduce(log, "b mel frames -> b 1 1", "max")

@@ -1,0 +1,193 @@
+"""Stage 1 of the method: speech to lip motion, in the style of a reference.
+
+One Transformer encoder turns new speech and reference speech into tokens of one space. Every layer
+of the decoder asks the reference with the new speech's tokens: queries are new speech, keys are
+reference speech, values are reference speech together with the lip motion seen with it. So a
+sound is spoken with the lips that this person gave to like sounds (Zhong et al., "Style-Preserving
+Lip Sync via Audio-Aware Style Reference", https://arxiv.org/abs/2408.05412).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..checkpoint import Model
+from .attention import CrossAttention, SelfAttentionBlock, SequenceDropout, band_bias
+from .basis import LipMotionBasis
+
+_CONVOLUTION_REACH = 2
+_COORDINATES = 57 * 3
+
+
+@dataclass(frozen=True)
+class MotionPredictorConfig:
+    """Sizes of a predictor, and what its inputs and outputs mean."""
+
+    basis: str
+    """Id of the basis whose coefficients it predicts."""
+    encoder: str
+    """Id of the speech encoder it listens with."""
+    speech_width: int = 768
+    motion_size: int = 24
+    width: int = 192
+    heads: int = 6
+    encoder_layers: int = 2
+    decoder_layers: int = 2
+    attention_reach: int = 25
+    """Steps that self-attention sees to each side; over all layers this bounds what a step can
+    depend on, so that speech cut into windows gives the same motion as the whole."""
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class StylePairs:
+    """What the decoder looks up: an unordered set of heard-and-seen pairs."""
+
+    keys: Float[Tensor, "b r w"]
+    values: Float[Tensor, "b r w"]
+
+
+class MotionPredictor(Model):
+    """Predicts lip motion coefficients at 25 Hz from speech features and style pairs."""
+
+    config_class = MotionPredictorConfig
+    speech_mean: Tensor
+    speech_scale: Tensor
+    motion_scale: Tensor
+    basis_components: Tensor
+
+    def __init__(self, config: MotionPredictorConfig):
+        super().__init__(config)
+        width, motion = config.width, config.motion_size
+        self.register_buffer("speech_mean", torch.zeros(config.speech_width))
+        self.register_buffer("speech_scale", torch.ones(config.speech_width))
+        self.register_buffer("motion_scale", torch.ones(motion))
+        self.register_buffer("basis_components", torch.zeros(motion, _COORDINATES))
+
+        self.speech_in = nn.Sequential(
+            nn.Linear(config.speech_width, width), nn.GELU(), SequenceDropout(config.dropout)
+        )
+        self.speech_convolution = nn.Conv1d(
+            width, width, 2 * _CONVOLUTION_REACH + 1, padding="same", groups=width // 24
+        )
+        self.encoder = nn.ModuleList(self._block() for _ in range(config.encoder_layers))
+        self.encoder_norm = nn.LayerNorm(width)
+        self.base_out = nn.Linear(width, motion)
+
+        # One channel more than the motion has: where it was seen at all.
+        self.motion_in = nn.Sequential(
+            nn.Conv1d(motion + 1, width, 9, padding="same"),
+            nn.GELU(),
+            nn.Conv1d(width, width, 3, padding="same"),
+        )
+        self.pair_value = nn.Sequential(
+            nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width)
+        )
+        self.null_key = nn.Parameter(torch.randn(width) * 0.1)
+        self.null_value = nn.Parameter(torch.randn(width) * 0.1)
+        self.key_norm = nn.LayerNorm(width)
+        self.look_up = nn.ModuleList(
+            CrossAttention(width, config.heads) for _ in range(config.decoder_layers)
+        )
+        self.decoder = nn.ModuleList(self._block() for _ in range(config.decoder_layers))
+        self.motion_out = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, motion)
+        )
+
+    def _block(self) -> SelfAttentionBlock:
+        return SelfAttentionBlock(self.config.width, self.config.heads, self.config.dropout)
+
+    @property
+    def basis(self) -> LipMotionBasis:
+        """The basis of its motion."""
+        return LipMotionBasis(self.basis_components)
+
+    @property
+    def encoder_reach(self) -> int:
+        """How many steps away a step of `encode` can hear."""
+        return self.config.encoder_layers * self.config.attention_reach + _CONVOLUTION_REACH
+
+    @property
+    def decoder_reach(self) -> int:
+        """How many tokens away a step of `decode` can see."""
+        return self.config.decoder_layers * self.config.attention_reach
+
+    def encode(
+        self, speech: Float[Tensor, "n t d"], present: Bool[Tensor, "n t"]
+    ) -> Float[Tensor, "n t w"]:
+        """Speech features to tokens; position-free but for the order of neighbours."""
+        known = present[..., None]
+        x = self.speech_in((speech.float() - self.speech_mean) / self.speech_scale) * known
+        x = x + self.speech_convolution(x.transpose(1, 2)).transpose(1, 2)
+        bias = band_bias(present, self.config.attention_reach)
+        for block in self.encoder:
+            x = block(x, bias)
+        return self.encoder_norm(x)
+
+    def pair(
+        self,
+        tokens: Float[Tensor, "n t w"],
+        motion: Float[Tensor, "n t m"],
+        seen: Bool[Tensor, "n t"],
+    ) -> StylePairs:
+        """Reference tokens and the motion seen with them, one pair per step."""
+        known = seen[..., None].to(motion)
+        seen_motion = torch.cat([motion / self.motion_scale * known, known], dim=-1)
+        moved = self.motion_in(seen_motion.transpose(1, 2)).transpose(1, 2)
+        value = self.pair_value(torch.cat([tokens, moved.to(tokens)], dim=-1))
+        return StylePairs(self.key_norm(tokens), value)
+
+    def decode(
+        self,
+        tokens: Float[Tensor, "b g t w"],
+        present: Bool[Tensor, "b g t"],
+        pairs: StylePairs,
+        log_weight: Float[Tensor, "b g r"],
+    ) -> Float[Tensor, "b g t m"]:
+        """Coefficients in eye distances for b groups of g clips.
+
+        The clips of a group share its pairs; clip by clip, `log_weight` is added to the attention
+        logits of a pair: -inf hides it. With every pair hidden, or none, it is the null style.
+        """
+        b, g, t = present.shape
+        keys = torch.cat([self.null_key.expand(b, 1, -1).to(pairs.keys), pairs.keys], dim=1)
+        values = torch.cat([self.null_value.expand(b, 1, -1).to(pairs.values), pairs.values], dim=1)
+        weight = nn.functional.pad(log_weight, (1, 0))
+        bias = band_bias(rearrange(present, "b g t -> (b g) t"), self.config.attention_reach)
+        x = rearrange(tokens, "b g t w -> b (g t) w")
+        for look_up, block in zip(self.look_up, self.decoder, strict=True):
+            x = x + look_up(x, keys, values, weight)
+            x = block(rearrange(x, "b (g t) w -> (b g) t w", t=t), bias)
+            x = rearrange(x, "(b g) t w -> b (g t) w", b=b)
+        motion = self.motion_out(x).float() * self.motion_scale
+        return rearrange(motion, "b (g t) m -> b g t m", g=g)
+
+    def forward(
+        self,
+        speech: Float[Tensor, "b g t d"],
+        motion: Float[Tensor, "b g t m"],
+        valid: Bool[Tensor, "b g t"],
+        sees: Bool[Tensor, "b g g"],
+    ) -> tuple[Float[Tensor, "b g t m"], Float[Tensor, "b g t m"]]:
+        """One training pass in which every clip is target and reference at once.
+
+        `motion` is what a clip shows as a reference; `sees[b, i, j]` is whether target i may look
+        at clip j of its group. Returns the prediction, and one made from the speech tokens alone.
+        """
+        b = len(speech)
+        flat_valid = rearrange(valid, "b g t -> (b g) t")
+        tokens = self.encode(rearrange(speech, "b g t d -> (b g) t d"), flat_valid)
+        pairs = self.pair(tokens, rearrange(motion, "b g t m -> (b g) t m"), flat_valid)
+        grouped = StylePairs(
+            rearrange(pairs.keys, "(b g) t w -> b (g t) w", b=b),
+            rearrange(pairs.values, "(b g) t w -> b (g t) w", b=b),
+        )
+        shown = rearrange(sees[..., None] & valid[:, None], "b i j t -> b i (j t)")
+        log_weight = torch.zeros_like(shown, dtype=torch.float32).masked_fill(~shown, -torch.inf)
+        grouped_tokens = rearrange(tokens, "(b g) t w -> b g t w", b=b)
+        predicted = self.decode(grouped_tokens, valid, grouped, log_weight)
+        base = self.base_out(grouped_tokens).float() * self.motion_scale
+        return predicted, base

@@ -1,0 +1,139 @@
+"""Style references: made, extended, blended, saved and loaded."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ..checkpoint import read_metadata, save_tensors
+from ..errors import ModelError, NoFaceError
+from ..types import LipMotion, SpeechFeatures, StyleReference
+
+_KIND = "StyleReference"
+_FORMAT = "1"
+
+
+def make_style_reference(
+    speech: SpeechFeatures, motion: LipMotion, source: str = ""
+) -> StyleReference:
+    """One clip's speech and the lip motion seen with it, cut to the shorter of the two.
+
+    Raises NoFaceError when the lips are seen in no step of it.
+    """
+    steps = min(len(speech.features), len(motion.coefficients))
+    if not motion.valid[:steps].any():
+        raise NoFaceError(
+            "the speaker's face is seen in no frame of the style clip that has sound: "
+            "pick a clip that shows the person talking"
+        )
+    return StyleReference(
+        speech=replace(speech, features=speech.features[:steps]),
+        motion=replace(
+            motion, coefficients=motion.coefficients[:steps], valid=motion.valid[:steps]
+        ),
+        clip=torch.zeros(steps, dtype=torch.int64),
+        weight=torch.ones(steps),
+        source=source,
+    )
+
+
+def extend_style(style: StyleReference, *others: StyleReference) -> StyleReference:
+    """One style of all the clips. Raises ValueError when encoders or bases differ."""
+    parts = (style, *others)
+    _check_same(parts)
+    clips, first = [], 0
+    for part in parts:
+        clips.append(part.clip + first)
+        first = int(clips[-1].max()) + 1
+    return StyleReference(
+        speech=replace(style.speech, features=torch.cat([p.speech.features for p in parts])),
+        motion=replace(
+            style.motion,
+            coefficients=torch.cat([p.motion.coefficients for p in parts]),
+            valid=torch.cat([p.motion.valid for p in parts]),
+        ),
+        clip=torch.cat(clips),
+        weight=torch.cat([p.weight for p in parts]),
+        source="; ".join(dict.fromkeys(p.source for p in parts if p.source)),
+    )
+
+
+def blend_styles(styles: Sequence[StyleReference], shares: Sequence[float]) -> StyleReference:
+    """A style between styles: each counts by its share, however long its clips are.
+
+    Shares are >= 0 and need not sum to 1; a style of share 0 is left out, so shares (1, 0) give
+    the first style itself. Raises ValueError for bad shares, or when encoders or bases differ.
+    """
+    if len(styles) != len(shares) or min(shares, default=-1) < 0 or sum(shares) <= 0:
+        raise ValueError(
+            f"{len(styles)} styles and shares {list(shares)}: give one share >= 0 per style, "
+            "not all 0"
+        )
+    used = [
+        (style, share / sum(shares))
+        for style, share in zip(styles, shares, strict=True)
+        if share > 0
+    ]
+    # The pairs' total weight stands against the null slot, so it is kept between the styles' own.
+    total = sum(float(style.weight.sum()) * share for style, share in used)
+    weighted = [
+        replace(style, weight=style.weight * (total * share / float(style.weight.sum())))
+        for style, share in used
+    ]
+    return extend_style(*weighted)
+
+
+def _check_same(parts: Sequence[StyleReference]) -> None:
+    for name, ids in (
+        ("speech encoder", {p.speech.encoder for p in parts}),
+        ("motion basis", {p.motion.basis for p in parts}),
+    ):
+        if len(ids) > 1:
+            raise ValueError(
+                f"the styles differ in {name} ({sorted(ids)}): make them with the same predictor"
+            )
+
+
+def save_style(path: Path, style: StyleReference) -> None:
+    """Writes a small .safetensors: features and coefficients in 16 bits."""
+    tensors = {
+        "speech": style.speech.features.half(),
+        "motion": style.motion.coefficients.half(),
+        "valid": style.motion.valid,
+        "clip": style.clip.to(torch.int32),
+        "weight": style.weight.float(),
+    }
+    metadata = {
+        "format": "pt",
+        "lipstyle.format": _FORMAT,
+        "lipstyle.kind": _KIND,
+        "encoder": style.speech.encoder,
+        "basis": style.motion.basis,
+        "source": style.source,
+    }
+    save_tensors(path, tensors, metadata)
+
+
+def load_style(path: Path) -> StyleReference:
+    """The style in `path`; ModelError when it is missing, damaged, or no style file."""
+    metadata = read_metadata(path)
+    kind, version = metadata.get("lipstyle.kind"), metadata.get("lipstyle.format")
+    if (kind, version) != (_KIND, _FORMAT):
+        raise ModelError(
+            f"{path} holds {kind or 'no LipStyle data'} (format {version}), a {_KIND} of format "
+            f"{_FORMAT} is needed: pick a file made by Save Lip Style"
+        )
+    try:
+        tensors = load_file(path)
+        return StyleReference(
+            speech=SpeechFeatures(tensors["speech"].float(), metadata["encoder"]),
+            motion=LipMotion(tensors["motion"].float(), tensors["valid"], metadata["basis"]),
+            clip=tensors["clip"].long(),
+            weight=tensors["weight"],
+            source=metadata["source"],
+        )
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{path} is not a whole style file ({error}): save it again") from error
