@@ -1,0 +1,225 @@
+"""Writes pictures and sound to an mp4, frame by frame, whole or not at all."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import MediaError
+from ..types import Audio
+from .audio_file import resample
+from .colour import video_frame
+
+if TYPE_CHECKING:
+    import av
+    import av.audio.stream
+    import av.video.stream
+
+# ISO/IEC 14496-3, table 1.18: the rates AAC knows.
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_AAC_BLOCK = 1024
+_TAGS = frozenset(
+    {"title", "artist", "album", "date", "comment", "description", "copyright", "genre", "keywords"}
+)
+_BT709, _LIMITED = (
+    1,
+    1,
+)  # AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic; AVColorRange
+
+
+def write_clip(
+    path: Path,
+    frames: Iterable[Float[Tensor, "t h w 3"]],
+    fps: Fraction,
+    height: int,
+    width: int,
+    audio: Audio | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Writes chunks of frames with `ClipWriter`; an error in `frames` leaves no file behind."""
+    with ClipWriter(path, fps, height, width, audio, tags) as writer:
+        for chunk in frames:
+            writer.write(chunk)
+
+
+class ClipWriter:
+    """H.264 and AAC in an mp4: exactly the frames written, at exactly `fps`, sound from zero on.
+
+    Pictures are BT.709 of limited range, and tagged so. Even sizes are stored as 4:2:0, which
+    plays everywhere; H.264 has no odd sizes in 4:2:0, so those are stored as 4:4:4, at their
+    exact size, which browsers other than Firefox and most players show. Sound is mono; rates
+    that AAC lacks are raised to the next one.
+
+    `tags` go into the container ("title", "comment", "description", ...). Everything is written
+    beside `path` under another name and renamed at the end of the `with`: an exception in it
+    leaves whatever `path` was before. MediaError if the file cannot be written, a full disk
+    included; ValueError if no frame was written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        fps: Fraction,
+        height: int,
+        width: int,
+        audio: Audio | None = None,
+        tags: Mapping[str, str] | None = None,
+        crf: int = 15,
+    ):
+        if fps <= 0 or height < 1 or width < 1:
+            raise ValueError(f"{width} x {height} at {fps} frames a second is no video")
+        if unknown := set(tags or {}) - _TAGS:
+            raise ValueError(f"mp4 has no tags {sorted(unknown)}; it has {sorted(_TAGS)}")
+        self._path = path
+        self._part = path.with_name(f".{path.stem[:64]}.{secrets.token_hex(4)}.part")
+        self._fps, self._height, self._width, self._crf = Fraction(fps), height, width, crf
+        self._audio = _encodable(audio) if audio is not None else None
+        self._tags = dict(tags or {})
+        self._frame_count = 0
+        self._sample_count = 0
+
+    def __enter__(self) -> "ClipWriter":
+        import av
+        from av.error import FFmpegError
+
+        try:
+            self._part.touch()  # FFmpeg opens the file with the first frame only: fail before
+            self._container = av.open(
+                str(self._part.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
+            )
+            self._container.metadata.update(self._tags)
+            self._pictures = self._add_pictures()
+            self._sound = self._add_sound(self._audio) if self._audio else None
+        except (FFmpegError, OSError) as error:
+            self._part.unlink(missing_ok=True)
+            raise self._failure(error) from error
+        return self
+
+    def write(self, frames: Float[Tensor, "t h w 3"]) -> None:
+        """Adds frames, RGB in [0, 1], with the sound up to their end."""
+        from av.error import FFmpegError
+
+        if frames.shape[1:] != (self._height, self._width, 3):
+            size = f"{frames.shape[2]} x {frames.shape[1]}"
+            raise ValueError(f"frames are {size}; the clip is {self._width} x {self._height}")
+        try:
+            for picture in frames:
+                frame = video_frame(picture, self._pictures.pix_fmt or "yuv420p")
+                frame.pts, frame.time_base = self._frame_count, 1 / self._fps
+                self._container.mux(self._pictures.encode(frame))
+                self._frame_count += 1
+                self._write_sound(self._frame_count / self._fps)
+        except FFmpegError as error:
+            raise self._failure(error) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        from av.error import FFmpegError
+
+        try:
+            if kind is None:
+                self._finish()
+        except (FFmpegError, OSError) as failure:
+            raise self._failure(failure) from failure
+        finally:
+            self._discard()
+
+    def _add_pictures(self) -> "av.video.stream.VideoStream":
+        odd = self._width % 2 or self._height % 2
+        stream = self._container.add_stream("libx264", rate=self._fps)
+        stream.width, stream.height = self._width, self._height
+        stream.pix_fmt = "yuv444p" if odd else "yuv420p"
+        stream.options = {"crf": str(self._crf), "preset": "fast"}
+        context = stream.codec_context
+        context.time_base = 1 / self._fps
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED
+        return stream
+
+    def _add_sound(self, audio: Audio) -> "av.audio.stream.AudioStream":
+        stream = self._container.add_stream("aac", rate=audio.sample_rate, layout="mono")
+        # The most AAC takes per block is 6144 bits for a channel: 6 bits a sample.
+        stream.bit_rate = min(160_000, 6 * audio.sample_rate)
+        stream.codec_context.time_base = Fraction(1, audio.sample_rate)
+        return stream
+
+    def _write_sound(self, until: Fraction | None) -> None:
+        """Encodes blocks that begin before `until` seconds; all that is left for None."""
+        import av
+
+        if self._audio is None or self._sound is None:
+            return
+        rate, samples = self._audio.sample_rate, self._audio.waveform
+        while self._sample_count < len(samples):
+            if until is not None and self._sample_count >= until * rate:
+                return
+            block = samples[self._sample_count : self._sample_count + _AAC_BLOCK]
+            frame = av.AudioFrame.from_ndarray(block[None].numpy(), "fltp", "mono")
+            frame.sample_rate = rate
+            frame.pts, frame.time_base = self._sample_count, Fraction(1, rate)
+            self._container.mux(self._sound.encode(frame))
+            self._sample_count += len(block)
+
+    def _finish(self) -> None:
+        if self._frame_count == 0:
+            raise ValueError("no frame was written; a clip needs at least one")
+        self._write_sound(None)
+        self._container.mux(self._pictures.encode(None))
+        if self._sound is not None:
+            self._container.mux(self._sound.encode(None))
+        self._container.close()
+        self._check()
+        os.replace(self._part, self._path)
+
+    def _check(self) -> None:
+        """Reads the header back: a disk that fills with the last bytes is not always reported."""
+        import av
+
+        with av.open(str(self._part.absolute())) as container:
+            written = container.streams.video[0].frames
+        if written != self._frame_count:
+            raise OSError(errno.EIO, f"{written} of {self._frame_count} frames arrived")
+
+    def _discard(self) -> None:
+        from av.error import FFmpegError
+
+        # After a failure the container cannot be closed cleanly, and the file is not kept.
+        with suppress(FFmpegError, OSError):
+            self._container.close()
+        self._part.unlink(missing_ok=True)
+
+    def _failure(self, error: Exception) -> MediaError:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return MediaError(
+                f"The disk is full: {self._path.name} could not be written to "
+                f"{self._path.parent}. Nothing was left there; make room and run again."
+            )
+        reason = getattr(error, "strerror", None) or str(error)
+        return MediaError(
+            f"{self._path} cannot be written ({reason}). Check that its folder exists and that "
+            "files may be made in it."
+        )
+
+
+def _encodable(audio: Audio) -> Audio:
+    """Finite float32 samples on the CPU, at a rate that AAC knows."""
+    rate = next((rate for rate in _AAC_RATES if rate >= audio.sample_rate), _AAC_RATES[-1])
+    audio = resample(audio, rate)
+    waveform = audio.waveform.detach().cpu().to(torch.float32).contiguous()
+    if not bool(waveform.isfinite().all()):
+        raise ValueError("the sound holds samples that are not finite")
+    return Audio(waveform, rate)
