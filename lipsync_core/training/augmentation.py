@@ -6,7 +6,7 @@ Every function takes its randomness from the generator alone.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -90,15 +90,15 @@ def windows(
     )
 
 
-def degrade(crops: Float[Tensor, "b 3 h w"], generator: torch.Generator) -> Tensor:
-    """A third of `crops` through a smaller size and back: soft pictures are common in the wild."""
-    soft = torch.rand(len(crops), generator=generator) < 1 / 3
-    size = round(crops.shape[-1] * random_uniform(1, 0.45, 0.9, generator).item())
-    if not soft.any():
+def degrade(
+    crops: Float[Tensor, "b 3 h w"], chosen: Bool[Tensor, " b"], size: float
+) -> Float[Tensor, "b 3 h w"]:
+    """The `chosen` crops through `size` of their size and back: many pictures are soft."""
+    if not chosen.any():
         return crops
-    small = functional.interpolate(crops[soft], size=(size, size), mode="area")
+    small = functional.interpolate(crops[chosen], scale_factor=size, mode="area")
     crops = crops.clone()
-    crops[soft] = functional.interpolate(
+    crops[chosen] = functional.interpolate(
         small, size=crops.shape[-1], mode="bilinear", align_corners=False
     )
     return crops

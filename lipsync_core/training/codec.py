@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..render.codec import FACTOR, Codec, CodecConfig
 from .augmentation import (
@@ -28,6 +27,7 @@ from .crops import (
     read_crop_clips,
 )
 from .loop import LoopRecipe, Task
+from .reconstruction import ReconstructionWeights, reconstruction_loss
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,7 @@ class CodecRecipe:
     outside_weight: float = 0.5
     mask_weight: float = 1.5
     mouth_weight: float = 3.0
-    gradient_weight: float = 0.5
-    """Of the difference of neighbouring pixels, at two scales."""
-    contrast_weight: float = 0.25
-    """Of the difference of local standard deviations: what blur lowers even where it is in doubt
-    which way an edge runs."""
+    reconstruction: ReconstructionWeights = field(default_factory=ReconstructionWeights)
     latent_noise: float = 0.05
 
 
@@ -108,7 +104,9 @@ class CodecTask(Task):
             generator=generator,
         )
         images, latents = model(target, noise.to(device))
-        loss, figures = reconstruction_loss(images.float(), target, weights, self.recipe)
+        loss, figures = reconstruction_loss(
+            images.float(), target, weights, self.recipe.reconstruction
+        )
         return loss + 1e-3 * latents.square().mean(), figures
 
     def validate(self, generator: torch.Generator) -> dict[str, float]:
@@ -175,38 +173,3 @@ class CodecTask(Task):
         return 2 * windows(crops, left, top, self.window) - 1, windows(
             weights, left, top, self.window
         )
-
-
-def reconstruction_loss(
-    images: Float[Tensor, "b 3 h w"],
-    target: Float[Tensor, "b 3 h w"],
-    weights: Float[Tensor, "b 1 h w"],
-    recipe: CodecRecipe,
-) -> tuple[Float[Tensor, ""], dict[str, float]]:
-    """The codec's loss of images in [-1, 1], and its terms."""
-    error = images - target
-    pixel = (_charbonnier(error) * weights).mean()
-    coarse = functional.avg_pool2d(error, 2)
-    gradient = _gradient(error, weights) + 2 * _gradient(coarse, weights[..., ::2, ::2])
-    difference = _local_deviation(images) - _local_deviation(target)
-    contrast = (difference.abs() * functional.avg_pool2d(weights, 5, stride=2)).mean()
-    loss = pixel + recipe.gradient_weight * gradient + recipe.contrast_weight * contrast
-    figures = {"pixel": pixel.item(), "gradient_error": gradient.item()}
-    return loss, figures | {"contrast": contrast.item()}
-
-
-def _charbonnier(x: Tensor) -> Tensor:
-    return torch.sqrt(x.square() + 1e-4)
-
-
-def _gradient(error: Tensor, weights: Tensor) -> Tensor:
-    horizontal = _charbonnier(error[..., 1:] - error[..., :-1]) * weights[..., 1:]
-    vertical = _charbonnier(error[..., 1:, :] - error[..., :-1, :]) * weights[..., 1:, :]
-    return horizontal.mean() + vertical.mean()
-
-
-def _local_deviation(images: Tensor) -> Tensor:
-    """The standard deviation of brightness in 5 x 5 windows."""
-    grey = images.mean(1, keepdim=True)
-    mean, square = (functional.avg_pool2d(x, 5, stride=2) for x in (grey, grey.square()))
-    return (square - mean.square()).clamp_min(0).add(1e-4).sqrt()

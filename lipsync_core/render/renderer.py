@@ -1,0 +1,139 @@
+"""The lip renderer in one file: codec, denoiser, and what they see of a crop.
+
+Only the window about the mask is encoded, denoised and decoded: nothing outside it may change.
+Pixels inside the mask are hidden before they are encoded, so the old mouth cannot leak.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..checkpoint import Model
+from ..crop_geometry import crop_mask
+from .codec import FACTOR, Codec, CodecConfig
+from .unet import Conditioning, LipUNet
+
+WINDOW_LEFT, WINDOW_TOP, WINDOW_SIDE = 1 / 8, 1 / 4, 3 / 4
+"""The window in fractions of the crop: the mask and a rim about it."""
+
+
+@dataclass(frozen=True)
+class LipRendererConfig:
+    """Sizes of a renderer and what motion it understands."""
+
+    basis: str
+    """Id of the lip motion basis whose coefficients drive it."""
+    crop_size: int = 128
+    """Side of the aligned crops in pixels, a multiple of 128."""
+    motion_dim: int = 24
+    motion_window_steps: int = 9
+    """Odd; at 25 Hz, centred on the frame: 9 steps see 0.16 s back and ahead."""
+    widths: tuple[int, int] = (160, 320)
+    """Channels at the latent's resolution and at half of it."""
+    style_width: int = 512
+    blocks: int = 2
+    """Residual blocks at a time, between attentions and changes of scale."""
+    head_width: int = 40
+    """Channels of one attention head; a multiple of 4."""
+    codec_latent_channels: int = 16
+    codec_widths: tuple[int, int, int] = (48, 96, 160)
+    codec_encoder_blocks: int = 2
+    codec_decoder_blocks: tuple[int, int, int] = (2, 3, 3)
+
+    @property
+    def codec(self) -> CodecConfig:
+        """The codec's own config."""
+        return CodecConfig(
+            latent_channels=self.codec_latent_channels,
+            widths=self.codec_widths,
+            encoder_blocks=self.codec_encoder_blocks,
+            decoder_blocks=self.codec_decoder_blocks,
+        )
+
+    @property
+    def latent_size(self) -> int:
+        """Side of the window's latent."""
+        return round(self.crop_size * WINDOW_SIDE) // FACTOR
+
+
+class LipRenderer(Model):
+    """Codec and denoiser; pictures here are channels first in [-1, 1]."""
+
+    config_class = LipRendererConfig
+
+    def __init__(self, config: LipRendererConfig):
+        super().__init__(config)
+        if config.crop_size % 128:
+            raise ValueError(f"crop_size is {config.crop_size}: it must be a multiple of 128")
+        if config.motion_window_steps % 2 == 0:
+            raise ValueError(f"motion_window_steps is {config.motion_window_steps}: it must be odd")
+        self.codec = Codec(config.codec)
+        self.codec.requires_grad_(False)
+        self.unet = LipUNet(
+            latent_channels=config.codec_latent_channels,
+            motion_inputs=config.motion_dim * config.motion_window_steps,
+            widths=config.widths,
+            style_width=config.style_width,
+            blocks=config.blocks,
+            head_width=config.head_width,
+        )
+        self.register_buffer("motion_mean", torch.zeros(config.motion_dim))
+        self.register_buffer("motion_scale", torch.ones(config.motion_dim))
+
+    motion_mean: Float[Tensor, " m"]
+    motion_scale: Float[Tensor, " m"]
+    """What makes coefficients of the training data about unit size."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.motion_mean.device
+
+    def normalised_motion(self, coefficients: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:
+        """Coefficients as the denoiser wants them."""
+        return (coefficients - self.motion_mean) / self.motion_scale
+
+    def encode(self, crops: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c h w"]:
+        """Latents of the windows of whole crops."""
+        return self.codec.encode(window(crops))
+
+    def encode_masked(self, crops: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c h w"]:
+        """Latents of the windows with the mask's inside grey."""
+        return self.codec.encode(window(crops * (1 - self.pixel_mask())))
+
+    def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 y x"]:
+        """Windows of crops, not clamped."""
+        return self.codec.decode(latents)
+
+    def pixel_mask(self) -> Float[Tensor, "1 1 s s"]:
+        """1 where a crop is hidden and made anew."""
+        return crop_mask(self.config.crop_size)[None, None].to(self.device)
+
+    def latent_mask(self) -> Float[Tensor, "1 1 h w"]:
+        """The share of hidden pixels in each pixel of the window's latent."""
+        return functional.avg_pool2d(window(self.pixel_mask()), FACTOR)
+
+    def forward(
+        self,
+        noisy: Float[Tensor, "b c h w"],
+        time: Float[Tensor, " b"],
+        references: Float[Tensor, "p c h w"],
+        condition: Conditioning,
+    ) -> Float[Tensor, "b c h w"]:
+        """The clean latent, for training: `references` are latents, encoded on the way."""
+        return self.unet(noisy, time, self.unet.encode_references(references), condition)
+
+
+def window(crops: Float[Tensor, "b c s s"]) -> Float[Tensor, "b c w w"]:
+    """The part of whole crops that the renderer sees."""
+    rows, columns = window_slices(crops.shape[-1])
+    return crops[..., rows, columns]
+
+
+def window_slices(size: int) -> tuple[slice, slice]:
+    """(rows, columns) of the window in a crop, or a latent of a whole crop, of `size` a side."""
+    left, top, side = (round(size * x) for x in (WINDOW_LEFT, WINDOW_TOP, WINDOW_SIDE))
+    return slice(top, top + side), slice(left, left + side)

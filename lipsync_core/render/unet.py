@@ -1,0 +1,136 @@
+"""The denoiser: a small U-Net that lip motion modulates and that looks up the person in references.
+
+noisy latent + latent of the masked crop + mask --> U-Net --> clean latent
+                 lip motion window --MLP--> style of every modulated convolution
+                 reference latents --convolutions--> keys and values of every attention
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .layers import ModulatedBlock, ReferenceAttention, time_features
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the denoiser is told of each picture of a batch, besides the noisy latent."""
+
+    masked: Float[Tensor, "b c h w"]
+    """Latents of the crops with the mask's inside hidden."""
+    mask: Float[Tensor, "1 1 h w"]
+    """The share of each latent's pixels that is hidden."""
+    motion: Float[Tensor, "b w m"]
+    """Windows of normalised motion coefficients about the pictures' times."""
+    choice: Int[Tensor, "b n"]
+    """Which of a pool of references each picture may look at."""
+    usable: Bool[Tensor, "b n"]
+    """False where a choice is only padding; at least one a picture is True."""
+
+
+class LipUNet(nn.Module):
+    """Predicts the clean latent; two scales, attention to references at both."""
+
+    def __init__(
+        self,
+        latent_channels: int,
+        motion_inputs: int,
+        widths: tuple[int, int],
+        style_width: int,
+        blocks: int,
+        head_width: int,
+    ):
+        super().__init__()
+        fine, coarse = widths
+        self.motion = nn.Sequential(
+            nn.Linear(motion_inputs, style_width),
+            nn.SiLU(),
+            nn.Linear(style_width, style_width),
+            nn.SiLU(),
+        )
+        self.time = nn.Sequential(nn.Linear(64, style_width), nn.SiLU())
+        self.reference = nn.Sequential(
+            nn.Conv2d(latent_channels, fine, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(fine, fine, 3, padding=1),
+            nn.SiLU(),
+        )
+
+        def modulated(inputs: int, outputs: int) -> nn.ModuleList:
+            sizes = [inputs] + [outputs] * blocks
+            pairs = pairwise(sizes)
+            return nn.ModuleList(ModulatedBlock(i, o, style_width) for i, o in pairs)
+
+        self.enter = nn.Conv2d(2 * latent_channels + 1, fine, 3, padding=1)
+        self.fine_down = modulated(fine, fine)
+        self.down = nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
+        self.coarse_in = modulated(coarse, coarse)
+        self.coarse_attention = ReferenceAttention(coarse, fine, coarse // head_width)
+        self.coarse_out = modulated(coarse, coarse)
+        self.up = nn.Conv2d(coarse, fine, 1)
+        self.fine_in = ModulatedBlock(2 * fine, fine, style_width)
+        self.fine_attention = ReferenceAttention(fine, fine, fine // head_width)
+        self.fine_out = modulated(fine, fine)
+        self.norm = nn.GroupNorm(16, fine)
+        self.leave = nn.Conv2d(fine, latent_channels, 3, padding=1)
+        nn.init.normal_(self.leave.weight, std=0.01)
+
+    def encode_references(self, latents: Float[Tensor, "p c h w"]) -> Float[Tensor, "p f"]:
+        """Keys and values of a pool of reference latents, for all attentions; sides are even."""
+        latents = latents.contiguous(memory_format=torch.channels_last)
+        features = self.reference(latents)
+        halved = functional.avg_pool2d(features, 2)
+        fine = self.fine_attention.keys_values(features)
+        coarse = self.coarse_attention.keys_values(halved)
+        # One tensor, so that a pool can be gathered, cached and moved as one.
+        return torch.cat([fine.flatten(1), coarse.flatten(1)], 1)
+
+    def forward(
+        self,
+        noisy: Float[Tensor, "b c h w"],
+        time: Float[Tensor, " b"],
+        references: Float[Tensor, "p f"],
+        condition: Conditioning,
+    ) -> Float[Tensor, "b c h w"]:
+        """The clean latent (float32) of `noisy` = (1 - time) * clean + time * noise.
+
+        `references` is what `encode_references` made of the pool.
+        """
+        style = self.motion(rearrange(condition.motion, "b w m -> b (w m)"))
+        moment = self.time(time_features(time))
+        fine_pairs, coarse_pairs = self._chosen(references[condition.choice], noisy.shape[-2:])
+
+        mask = condition.mask.expand(len(noisy), -1, -1, -1)
+        x = torch.cat([noisy, condition.masked, mask.to(noisy.dtype)], 1)
+        x = self.enter(x.contiguous(memory_format=torch.channels_last))
+        for block in self.fine_down:
+            x = block(x, style, moment)
+        skip = x
+        x = self.down(x)
+        for block in self.coarse_in:
+            x = block(x, style, moment)
+        x = self.coarse_attention(x, coarse_pairs, condition.usable)
+        for block in self.coarse_out:
+            x = block(x, style, moment)
+        x = functional.interpolate(self.up(x), scale_factor=2.0)
+        x = self.fine_in(torch.cat([x, skip], 1), style, moment)
+        x = self.fine_attention(x, fine_pairs, condition.usable)
+        for block in self.fine_out:
+            x = block(x, style, moment)
+        return self.leave(functional.silu(self.norm(x))).float()
+
+    def _chosen(
+        self, features: Float[Tensor, "b n f"], size: torch.Size
+    ) -> tuple[Float[Tensor, "b n l f"], Float[Tensor, "b n k g"]]:
+        places = size[0] * size[1]
+        length = places * 2 * self.fine_attention.query.out_channels
+        fine, coarse = features.split([length, features.shape[-1] - length], dim=-1)
+        return (
+            rearrange(fine, "b n (l f) -> b n l f", l=places),
+            rearrange(coarse, "b n (l f) -> b n l f", l=places // 4),
+        )

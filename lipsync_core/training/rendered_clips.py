@@ -1,0 +1,197 @@
+"""Batches for the renderer: scenes of a few frames of a clip, and other crops of its person."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ..motion.basis import LipMotionBasis
+from ..render.motion_windows import motion_windows
+from ..types import MOTION_RATE
+from .augmentation import (
+    change_colours,
+    colour_changes,
+    degrade,
+    random_similarities,
+    warp,
+)
+from .crops import CropClip, clip_weights, network_images, read_crop_clips
+from .motion_clips import read_motion_clips
+
+REFERENCE_DISTANCE = 30
+"""Frames between a reference and its target within one clip, where the clip is long enough."""
+
+
+@dataclass(frozen=True)
+class SceneRecipe:
+    """What a batch is made of. All crops of a scene change colour alike."""
+
+    scenes: int = 8
+    frames: int = 3
+    """Targets of a scene, near to one another; they share their references."""
+    references: int = 3
+    usable_share: float = 0.8
+    """Of the references but the first: any number must do."""
+    other_clip_share: float = 0.5
+    """Of the scenes whose references come from another clip of the person, where there is one."""
+    balance: float = 0.45
+    """See `crops.clip_weights`."""
+    recoloured: float = 1.0
+    """Strength of the change of colours."""
+    degraded: float = 0.1
+    """Share of the scenes that are seen softly."""
+
+
+@dataclass(frozen=True)
+class RenderedBatch:
+    """b = scenes x frames targets and a pool of p = scenes x references; pictures in [-1, 1]."""
+
+    crops: Float[Tensor, "b 3 s s"]
+    motion: Float[Tensor, "b w m"]
+    references: Float[Tensor, "p 3 s s"]
+    choice: Int[Tensor, "b n"]
+    usable: Bool[Tensor, "b n"]
+    frames: int
+    """Targets per scene; those of one scene stand together."""
+
+    def to(self, device: torch.device) -> "RenderedBatch":
+        """The batch on `device`."""
+        return replace(
+            self,
+            crops=self.crops.to(device),
+            motion=self.motion.to(device),
+            references=self.references.to(device),
+            choice=self.choice.to(device),
+            usable=self.usable.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class RenderedClip:
+    """A clip's crops and the motion that is seen in them."""
+
+    crops: CropClip
+    coefficients: Float[Tensor, "n m"]
+    frames: Int[Tensor, " t"]
+    """Numbers of the frames in which the face is seen and its motion measured."""
+
+
+class RenderedClips:
+    """The clips of a split, ready to draw batches from."""
+
+    def __init__(self, clips: list[RenderedClip]):
+        self.clips = clips
+        self.crop_size = clips[0].crops.crops.shape[1]
+        self.by_person: dict[str, list[int]] = {}
+        for number, clip in enumerate(clips):
+            self.by_person.setdefault(clip.crops.person, []).append(number)
+
+    def motion_statistics(self) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+        """Mean and standard deviation of all coefficients."""
+        coefficients = torch.cat([clip.coefficients for clip in self.clips])
+        return coefficients.mean(0), coefficients.std(0)
+
+    def draw(
+        self, recipe: SceneRecipe, window_steps: int, generator: torch.Generator
+    ) -> RenderedBatch:
+        """A batch; motion windows of `window_steps`."""
+        chances = clip_weights([clip.crops for clip in self.clips], recipe.balance)
+        chosen = torch.multinomial(chances, recipe.scenes, replacement=True, generator=generator)
+        scenes = [
+            self._scene(self.clips[i], recipe, window_steps, generator) for i in chosen.tolist()
+        ]
+        crops, motion, references = (torch.cat(part) for part in zip(*scenes, strict=True))
+        crops, references = _augmented(crops, references, recipe, generator)
+        pool = torch.arange(len(references)).reshape(recipe.scenes, recipe.references)
+        usable = torch.rand(len(crops), recipe.references, generator=generator)
+        usable = usable < recipe.usable_share
+        usable[:, 0] = True
+        return RenderedBatch(
+            crops=2 * crops - 1,
+            motion=motion,
+            references=2 * references - 1,
+            choice=pool.repeat_interleave(recipe.frames, 0),
+            usable=usable,
+            frames=recipe.frames,
+        )
+
+    def _scene(
+        self,
+        clip: RenderedClip,
+        recipe: SceneRecipe,
+        window_steps: int,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Target crops, their motion windows, reference crops; in [0, 1]."""
+        centre = _pick(clip.frames, 1, generator)
+        nearest = (clip.frames - centre).abs().argsort()[: 5 * recipe.frames]
+        targets = _pick(clip.frames[nearest], recipe.frames, generator)
+        others = [i for i in self.by_person[clip.crops.person] if self.clips[i] is not clip]
+        if others and torch.rand((), generator=generator) < recipe.other_clip_share:
+            source = self.clips[others[int(torch.randint(len(others), (), generator=generator))]]
+            allowed = source.frames
+        else:
+            source = clip
+            allowed = distant_frames(clip.frames, targets, recipe.references)
+        references = _pick(allowed, recipe.references, generator)
+        motion = motion_windows(clip.coefficients, targets / clip.crops.fps, window_steps)
+        return (
+            network_images(clip.crops.crops[targets]),
+            motion,
+            network_images(source.crops.crops[references]),
+        )
+
+
+def distant_frames(
+    frames: Int[Tensor, " t"], targets: Int[Tensor, " n"], fewest: int
+) -> Int[Tensor, " r"]:
+    """Those of `frames` at least REFERENCE_DISTANCE from all targets, else the farthest few."""
+    distance = (frames[:, None] - targets).abs().amin(1)
+    distant = frames[distance >= REFERENCE_DISTANCE]
+    if len(distant) >= fewest:
+        return distant
+    return frames[distance.argsort(descending=True)[:fewest]]
+
+
+def read_rendered_clips(prepared: Path, split: str, basis: LipMotionBasis) -> RenderedClips:
+    """The clips of `split` beneath `prepared`; TrainingError when there are none."""
+    motions = {(clip.person, clip.name): clip for clip in read_motion_clips(prepared, split)}
+    clips = []
+    for crops in read_crop_clips(prepared, split):
+        motion = motions[crops.person, crops.name]
+        steps = (crops.visible / crops.fps * MOTION_RATE).round().long()
+        measured = motion.valid[steps.clamp(max=motion.steps - 1)] & (steps < motion.steps)
+        if measured.any():
+            coefficients = basis.project(motion.displacement)
+            clips.append(RenderedClip(crops, coefficients, crops.visible[measured]))
+    return RenderedClips(clips)
+
+
+def _augmented(
+    crops: Tensor, references: Tensor, recipe: SceneRecipe, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Targets keep their pixels' places, since resampling them would teach blur."""
+    jitter = random_similarities(len(references), generator, scale=0.06, turn=0.06, shift=0.02)
+    references = warp(references, jitter)
+    colours = colour_changes(recipe.scenes, generator, recipe.recoloured)
+    crops, references = (
+        change_colours(x, *(c.repeat_interleave(len(x) // recipe.scenes, 0) for c in colours))
+        for x in (crops, references)
+    )
+    own = colour_changes(len(references), generator, 0.2 * recipe.recoloured)
+    references = change_colours(references, *own)
+    soft = torch.rand(recipe.scenes, generator=generator) < recipe.degraded
+    size = 0.45 + 0.45 * torch.rand((), generator=generator).item()
+    crops, references = (
+        degrade(x, soft.repeat_interleave(len(x) // recipe.scenes), size)
+        for x in (crops, references)
+    )
+    return crops, references
+
+
+def _pick(numbers: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` of `numbers`, without repetition while there are enough."""
+    order = torch.randperm(len(numbers), generator=generator)
+    return numbers[order.repeat(-(-count // len(numbers)))[:count]]

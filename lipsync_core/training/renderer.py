@@ -1,0 +1,212 @@
+"""Learning the renderer: crops of several people, their motion, other crops of the same person."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..checkpoint import load_model, read_metadata
+from ..motion.basis import LipMotionBasis
+from ..motion.predictor import MotionPredictor
+from ..render.codec import FACTOR, Codec
+from ..render.renderer import LipRenderer, LipRendererConfig, window, window_slices
+from ..render.sampling import sample, shared_noise
+from ..render.unet import Conditioning
+from .crops import mouth_box, pixel_weights, psnr
+from .loop import LoopRecipe, Task
+from .reconstruction import ReconstructionWeights, reconstruction_loss
+from .rendered_clips import RenderedBatch, RenderedClips, SceneRecipe, read_rendered_clips
+
+
+@dataclass(frozen=True)
+class RendererRecipe:
+    """What a renderer learns from and what its loss weighs."""
+
+    config: LipRendererConfig = field(default_factory=lambda: LipRendererConfig(basis=""))
+    """Its basis, crop size and codec are filled in from the data and the codec."""
+    loop: LoopRecipe = field(default_factory=lambda: LoopRecipe(steps=2400, learning_rate=1e-3))
+    scenes: SceneRecipe = field(default_factory=SceneRecipe)
+    pure_noise_share: float = 1 / 3
+    """Of the batch that starts from nothing but noise, as one-step rendering does."""
+    outside_weight: float = 0.3
+    mask_weight: float = 0.7
+    mouth_weight: float = 2.5
+    pixel_from: float = 0.6
+    """The share of the training after which pure-noise samples are judged as pictures too."""
+    pixel_weight: float = 0.5
+    reconstruction: ReconstructionWeights = field(default_factory=ReconstructionWeights)
+
+
+PRESETS = {
+    "renderer-base": RendererRecipe(),
+    "renderer-tiny": RendererRecipe(
+        config=LipRendererConfig(
+            basis="", motion_dim=4, widths=(16, 32), style_width=32, blocks=1, head_width=8
+        ),
+        loop=LoopRecipe(steps=200, learning_rate=2e-3, warmup_steps=10),
+        scenes=SceneRecipe(scenes=2, frames=2, references=2),
+    ),
+}
+"""Named recipes."""
+
+
+def build_renderer_task(
+    prepared: Path, codec: Path, basis: Path, recipe: RendererRecipe
+) -> "RendererTask":
+    """The task of learning `recipe` from the clips beneath `prepared`.
+
+    `codec` is a trained codec; `basis` a trained predictor, or a file with a basis alone. Raises
+    ModelError when they are not, TrainingError when there are no clips.
+    """
+    torch.manual_seed(recipe.loop.seed)
+    motion_basis = read_basis(basis)
+    train = read_rendered_clips(prepared, "train", motion_basis)
+    validation = read_rendered_clips(prepared, "validation", motion_basis)
+    model = build_renderer(load_model(codec, Codec), motion_basis, train, recipe.config)
+    return RendererTask(model, train, validation, recipe)
+
+
+def read_basis(path: Path) -> LipMotionBasis:
+    """The basis of a predictor's file, or of a file that holds `components` (m x coordinates)."""
+    if read_metadata(path).get("lipstyle.kind") == MotionPredictor.__name__:
+        return load_model(path, MotionPredictor).basis
+    return LipMotionBasis(load_file(path)["components"])
+
+
+def build_renderer(
+    codec: Codec, basis: LipMotionBasis, clips: RenderedClips, config: LipRendererConfig
+) -> LipRenderer:
+    """A new renderer around a trained codec."""
+    config = replace(
+        config,
+        basis=basis.id,
+        motion_dim=basis.size,
+        crop_size=clips.crop_size,
+        codec_latent_channels=codec.config.latent_channels,
+        codec_widths=codec.config.widths,
+        codec_encoder_blocks=codec.config.encoder_blocks,
+        codec_decoder_blocks=codec.config.decoder_blocks,
+    )
+    model = LipRenderer(config).to(memory_format=torch.channels_last)
+    model.codec.load_state_dict(codec.state_dict())
+    mean, deviation = clips.motion_statistics()
+    model.motion_mean.copy_(mean)
+    # Half-whitened: small directions carry more noise than motion.
+    model.motion_scale.copy_((deviation * deviation.max()).sqrt())
+    return model
+
+
+class RendererTask(Task):
+    """Errors of clean latents, weighted to the mouth; later also of the pictures they decode to."""
+
+    model: LipRenderer
+
+    def __init__(
+        self,
+        model: LipRenderer,
+        train: RenderedClips,
+        validation: RenderedClips,
+        recipe: RendererRecipe,
+    ):
+        self.model, self.recipe = model, recipe
+        self.train, self.validation = train, validation
+        size, self.window_steps = model.config.crop_size, model.config.motion_window_steps
+        weights = pixel_weights(
+            size, recipe.outside_weight, recipe.mask_weight, recipe.mouth_weight
+        )[None, None]
+        coarse = nn.functional.max_pool2d(window(weights), FACTOR)
+        self.latent_weights = coarse / coarse.mean()
+        self.mouth = self._mouth_in_window(size)
+
+    def loss(
+        self, model: nn.Module, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        batch = self.train.draw(self.recipe.scenes, self.window_steps, generator)
+        batch = batch.to(self.model.device)
+        count = len(batch.crops)
+        with torch.no_grad():
+            clean = self.model.encode(batch.crops)
+            references = self.model.encode(batch.references)
+            condition = self._condition(batch, noise=0.05, generator=generator)
+        time = torch.sigmoid(0.5 + torch.randn(count, generator=generator))
+        pure = max(1, round(count * self.recipe.pure_noise_share))
+        # Every scene has pure-noise samples.
+        pure_samples = torch.arange(count).reshape(-1, batch.frames).T.flatten()[:pure]
+        time[pure_samples] = 1.0
+        noise = torch.randn(clean.shape, generator=generator).to(clean)
+        moment = time.to(clean)[:, None, None, None]
+        noisy = (1 - moment) * clean + moment * noise
+
+        predicted = model(noisy, time.to(clean), references, condition)
+        weights = self.latent_weights.to(clean)
+        latent = ((predicted - clean).square() * weights).mean()
+        figures = {"latent": latent.item()}
+        if step < self.recipe.pixel_from * self.recipe.loop.steps:
+            return latent, figures
+        pixel, terms = self._pixel_loss(predicted[pure_samples], batch.crops[pure_samples])
+        return latent + self.recipe.pixel_weight * pixel, figures | terms
+
+    def validate(self, generator: torch.Generator) -> dict[str, float]:
+        """Mouth PSNR in dB of 1 and 4 steps, the codec's own, and of copying a reference."""
+        scenes = replace(self.recipe.scenes, scenes=16, recoloured=0.0, degraded=0.0)
+        batch = self.validation.draw(scenes, self.window_steps, generator)
+        batch = batch.to(self.model.device)
+        target = (window(batch.crops)[(..., *self.mouth)] + 1) / 2
+        condition = self._condition(batch, noise=0.0, generator=generator)
+        features = self.model.unet.encode_references(self.model.encode(batch.references))
+
+        def score(latents: Tensor) -> float:
+            images = (self.model.decode(latents)[(..., *self.mouth)] + 1) / 2
+            return psnr(images.clamp(0, 1), target).mean().item()
+
+        def denoise(x: Tensor, time: Tensor) -> Tensor:
+            return self.model.unet(x, time, features, condition)
+
+        shape = condition.masked.shape
+        noise = shared_noise(shape[1:], generator).to(target).expand(shape)
+        copied = batch.references[condition.choice[:, 0]]
+        return {
+            "mouth_psnr_1_step": score(sample(denoise, noise, 1)),
+            "mouth_psnr_4_steps": score(sample(denoise, noise, 4)),
+            "mouth_psnr_codec": score(self.model.encode(batch.crops)),
+            "mouth_psnr_reference": score(self.model.encode(copied)),
+        }
+
+    def _condition(
+        self, batch: RenderedBatch, noise: float, generator: torch.Generator
+    ) -> Conditioning:
+        motion = self.model.normalised_motion(batch.motion)
+        disturbed = motion + noise * torch.randn(motion.shape, generator=generator).to(motion)
+        return Conditioning(
+            masked=self.model.encode_masked(batch.crops),
+            mask=self.model.latent_mask(),
+            motion=disturbed,
+            choice=batch.choice,
+            usable=batch.usable,
+        )
+
+    def _pixel_loss(
+        self, latents: Float[Tensor, "b c h w"], crops: Float[Tensor, "b 3 s s"]
+    ) -> tuple[Tensor, dict[str, float]]:
+        rows, columns = self.mouth
+        part = (
+            ...,
+            *(slice(side.start // FACTOR, -(-side.stop // FACTOR)) for side in (rows, columns)),
+        )
+        images = self.model.decode(latents[part])
+        left, top = part[2].start * FACTOR, part[1].start * FACTOR
+        target = window(crops)[..., top : top + images.shape[-2], left : left + images.shape[-1]]
+        ones = torch.ones_like(target[:, :1])
+        return reconstruction_loss(images, target, ones, self.recipe.reconstruction)
+
+    @staticmethod
+    def _mouth_in_window(size: int) -> tuple[slice, slice]:
+        inside = zip(mouth_box(size), window_slices(size), strict=True)
+        rows, columns = (
+            slice(box.start - seen.start, min(box.stop, seen.stop) - seen.start)
+            for box, seen in inside
+        )
+        return rows, columns
