@@ -74,6 +74,7 @@ class ComfyClient:
         """
         end = time.monotonic() + timeout
         while time.monotonic() < end:
+            self.check_alive()
             if record := self.history(run):
                 return record
             time.sleep(0.05)
@@ -92,6 +93,9 @@ class ComfyClient:
     def run(self, graph: ApiGraph, timeout: float = 600) -> dict[str, Any]:
         """Submits, waits, and returns what each output node made, by node number."""
         return self.outputs(self.wait(self.submit(graph), timeout))
+
+    def check_alive(self) -> None:
+        """Raises if the server is known to have ended; a client alone knows nothing of that."""
 
     def interrupt(self) -> None:
         """Stops the graph that runs now."""

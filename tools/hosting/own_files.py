@@ -46,9 +46,9 @@ def put_in(graph: ApiGraph, own: OwnFiles, base: Path, object_info: ObjectInfo) 
     """
     graph = {number: {**node, "inputs": dict(node["inputs"])} for number, node in graph.items()}
     if own.video:
-        _set_file(graph, LOAD_VIDEO, _copied(own.video, base / "input"), object_info)
+        _set_file(graph, LOAD_VIDEO, _copied("video", own.video, base / "input"), object_info)
     if own.audio:
-        _set_file(graph, LOAD_AUDIO, _copied(own.audio, base / "input"), object_info)
+        _set_file(graph, LOAD_AUDIO, _copied("audio", own.audio, base / "input"), object_info)
     if own.style:
         _set_style(graph, own.style, base, object_info)
     if own.seed is not None:
@@ -76,10 +76,10 @@ def _set_style(graph: ApiGraph, path: Path, base: Path, object_info: ObjectInfo)
     if not users:
         raise UnusableFile(f"No node of the workflow takes a style, so {path} has no place in it.")
     if path.suffix == STYLE_FILE:
-        file = _copied(path, base / "models" / "lipstyle")
+        file = _copied("style", path, base / "models" / "lipstyle")
         style = _added(graph, LOAD_STYLE, object_info, file=file)
     else:
-        clip = _added(graph, LOAD_CLIP, object_info, file=_copied(path, base / "input"))
+        clip = _added(graph, LOAD_CLIP, object_info, file=_copied("style", path, base / "input"))
         predictor = _predictor_of(graph, users, path)
         style = _added(graph, MAKE_STYLE, object_info, predictor=predictor, video=[clip, 0])
     for number, name in users:
@@ -140,10 +140,12 @@ def _file_input(info: ObjectInfo) -> str:
     raise UnusableFile(f"{info['name']} has no list of files to choose from.")
 
 
-def _copied(path: Path, folder: Path) -> str:
-    """Copies a file into a folder of ComfyUI's, unless it lies there; returns its name."""
-    target = folder / path.name
-    if target.resolve() != path.resolve():
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    return path.name
+def _copied(role: str, path: Path, folder: Path) -> str:
+    """Copies a file into a folder of ComfyUI's; returns its name there.
+
+    The role is part of the name: a video and a style may both be called clip.mp4.
+    """
+    target = folder / f"{role}-{path.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)
+    return target.name

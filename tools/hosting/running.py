@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from .client import ApiGraph, output_files
+from .client import ApiGraph
 from .environment import Environment
 from .own_files import OwnFiles, put_in
 from .server import ComfyServer, running_server
@@ -27,10 +27,10 @@ def run_workflow(environment: Environment, workflow: Path, own: OwnFiles) -> lis
     with running_server(environment, environment.base) as server:
         if error := server.loading_error():
             raise UnreadableWorkflow(f"The pack was not loaded:\n{error}")
-        object_info = server.client.object_info()
+        object_info = server.object_info()
         graph = put_in(api_graph(content, object_info), own, server.base, object_info)
         outputs = _follow(server, graph)
-    return output_files(outputs, environment.base)
+        return server.output_files(outputs)
 
 
 def _read(workflow: Path) -> dict[str, Any]:
@@ -47,15 +47,14 @@ def _follow(server: ComfyServer, graph: ApiGraph) -> dict[str, Any]:
     """Runs the graph and shows how it goes; returns what each output node made."""
     client_id = uuid.uuid4().hex
     line = _ProgressLine(graph)
-    with server.client.events(client_id) as events:
-        run = server.client.submit(graph, client_id)
+    with server.events(client_id) as events:
+        run = server.submit(graph, client_id)
         events.set_timeout(None)
         for event in events:
             if isinstance(event, dict) and _ends(event, run, line):
                 break
     line.close()
-    server.check_alive()
-    return server.client.outputs(server.client.wait(run, timeout=60))
+    return server.outputs(server.wait(run, timeout=60))
 
 
 def _ends(event: dict[str, Any], run: str, line: "_ProgressLine") -> bool:

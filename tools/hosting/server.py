@@ -7,10 +7,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from .client import ApiGraph, ComfyClient
+from .client import ComfyClient, output_files
 from .display import tail
 from .environment import PACK, Environment, cuda_usable
 
@@ -24,18 +23,14 @@ class ServerFailed(RuntimeError):
     """ComfyUI did not start, or ended while it was needed; the message has its last words."""
 
 
-@dataclass
-class ComfyServer:
-    """A running server: its folders, its log and how to speak to it."""
+class ComfyServer(ComfyClient):
+    """A running server: a client of it that knows its folders, its log and its process."""
 
-    base: Path
-    log: Path
-    process: subprocess.Popen
-    client: ComfyClient
-
-    @property
-    def url(self) -> str:
-        return self.client.url
+    def __init__(self, url: str, base: Path, log: Path, process: subprocess.Popen):
+        super().__init__(url)
+        self.base = base
+        self.log = log
+        self.process = process
 
     @property
     def input(self) -> Path:
@@ -50,15 +45,9 @@ class ComfyServer:
     def models(self) -> Path:
         return self.base / "models"
 
-    def run(self, graph: ApiGraph, timeout: float = 600) -> dict:
-        """Runs a graph to its end; see ComfyClient.run. Notices a server that died."""
-        run, end = self.client.submit(graph), time.monotonic() + timeout
-        while time.monotonic() < end:
-            self.check_alive()
-            if record := self.client.history(run):
-                return self.client.outputs(record)
-            time.sleep(0.05)
-        raise TimeoutError(f"the graph has not ended within {timeout} s")
+    def output_files(self, outputs: dict) -> list[Path]:
+        """The files that the output nodes of a run wrote."""
+        return output_files(outputs, self.base)
 
     def check_alive(self) -> None:
         """Raises ServerFailed if the process has ended."""
@@ -85,7 +74,7 @@ def running_server(environment: Environment, base: Path, port: int = 0) -> Itera
     """A ComfyUI that answers, for the time of the block; ended with it.
 
     `base` is made if need be; port 0 is any free one.
-    Raises ServerFailed if it does not answer within three minutes.
+    Raises ServerFailed if it does not answer within ten minutes.
     """
     _lay_out(base)
     port = port or free_port()
@@ -99,7 +88,7 @@ def running_server(environment: Environment, base: Path, port: int = 0) -> Itera
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
-    server = ComfyServer(base, log, process, ComfyClient(f"http://127.0.0.1:{port}"))
+    server = ComfyServer(f"http://127.0.0.1:{port}", base, log, process)
     try:
         _wait_until_it_answers(server)
         yield server
@@ -154,12 +143,13 @@ def _command(environment: Environment, base: Path, port: int) -> list[str]:
     return command if cuda_usable(environment.venv) else [*command, "--cpu"]
 
 
-def _wait_until_it_answers(server: ComfyServer, seconds: float = 180) -> None:
+def _wait_until_it_answers(server: ComfyServer, seconds: float = 600) -> None:
+    """Six seconds on an idle machine; minutes from a cold disk next to other work."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         server.check_alive()
         try:
-            server.client.call("/system_stats", timeout=5)
+            server.call("/system_stats", timeout=5)
             return
         except (OSError, ValueError):
             time.sleep(0.1)
