@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from ..landmarks import LIPS, MOVING, tracked
+from ..landmarks import MOVING, tracked
 from ..types import LipMotion
 
 
@@ -39,7 +39,7 @@ class LipMotionBasis:
     def displacement(self, coefficients: Float[Tensor, "*t m"]) -> Float[Tensor, "*t points 3"]:
         """The MOVING landmarks minus neutral, in eye distances."""
         flat = coefficients @ self.components.to(coefficients)
-        return rearrange(flat, "... (points axis) -> ... points axis", axis=3)
+        return rearrange(flat, "... (points xyz) -> ... points xyz", xyz=3)
 
 
 def fit_basis(displacements: list[Float[Tensor, "t points 3"]], size: int = 24) -> LipMotionBasis:
@@ -78,13 +78,3 @@ def check_basis(found: str, needed: str) -> None:
             f"lip motion of basis {found}, basis {needed} is needed: "
             "measure it again with this predictor"
         )
-
-
-def lip_error(
-    predicted: Float[Tensor, "*t points 3"],
-    true: Float[Tensor, "*t points 3"],
-    valid: Bool[Tensor, "*t"],
-) -> Float[Tensor, ""]:
-    """Mean distance of the 40 lip points in eye distances, over valid steps."""
-    distance = (predicted - true)[..., : len(LIPS), :].norm(dim=-1).mean(dim=-1)
-    return distance[valid].mean()

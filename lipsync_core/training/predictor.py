@@ -1,0 +1,166 @@
+"""Teaching the motion predictor: groups of clips that share a style nobody has seen before."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..landmarks import LIPS, MOVING
+from ..motion.basis import LipMotionBasis, fit_basis
+from ..motion.predictor import MotionPredictor, MotionPredictorConfig
+from .loop import LoopRecipe, Task
+from .motion_clips import MotionClip, by_person, read_motion_clips
+from .motion_groups import GroupRecipe, MotionGroups, fit_gates
+from .predictor_validation import StyleTest, validate_styles
+from .prepared import read_prepared
+from .silence import read_silence
+
+_PERCENT = 100
+_JAW_WEIGHT = 0.5
+
+
+@dataclass(frozen=True)
+class PredictorRecipe:
+    """What a predictor learns from and what its loss weighs."""
+
+    config: MotionPredictorConfig = field(
+        default_factory=lambda: MotionPredictorConfig(basis="", encoder="")
+    )
+    """Its basis and encoder are filled in from the data."""
+    loop: LoopRecipe = field(
+        default_factory=lambda: LoopRecipe(
+            steps=3000, learning_rate=1e-3, warmup_steps=60, weight_decay=0.02, betas=(0.9, 0.98)
+        )
+    )
+    group: GroupRecipe = field(default_factory=GroupRecipe)
+    velocity_weight: float = 1.0
+    base_weight: float = 0.3
+    """Of the prediction from speech tokens alone, which keeps the keys about speech."""
+    closure_weight: float = 0.3
+    """Of the lip gap where the true lips nearly meet."""
+
+
+PRESETS = {
+    "predictor-base": PredictorRecipe(),
+    "predictor-tiny": PredictorRecipe(
+        config=MotionPredictorConfig(
+            basis="", encoder="", width=48, heads=2, encoder_layers=1, decoder_layers=1
+        ),
+        loop=LoopRecipe(steps=200, learning_rate=3e-3, warmup_steps=10),
+        group=GroupRecipe(groups=4),
+    ),
+}
+"""Named recipes."""
+
+
+def build_predictor_task(prepared: Path, recipe: PredictorRecipe) -> "PredictorTask":
+    """The task of learning `recipe` from the clips beneath `prepared`.
+
+    Raises TrainingError when there are none, or no two of one person.
+    """
+    torch.manual_seed(recipe.loop.seed)
+    generator = torch.Generator().manual_seed(recipe.loop.seed)
+    train = read_motion_clips(prepared, "train")
+    validation = read_motion_clips(prepared, "validation")
+    encoder = read_prepared(prepared)[0].encoder
+    basis = _fit_basis(train, recipe.config.motion_size)
+    model = _build_model(train, basis, replace(recipe.config, basis=basis.id, encoder=encoder))
+    gates = fit_gates(train, model.speech_scale, generator)
+    shared = (basis, model.motion_scale, gates, model.speech_scale)
+    groups = MotionGroups(train, *shared, read_silence(prepared))
+    test = StyleTest.draw(MotionGroups(validation, *shared), generator)
+    return PredictorTask(model, groups, test, recipe)
+
+
+def _most_seen(clips: list[MotionClip]) -> str:
+    people = by_person(clips)
+    return max(people, key=lambda person: sum(clip.steps for clip in people[person]))
+
+
+def _fit_basis(clips: list[MotionClip], size: int) -> LipMotionBasis:
+    """Of the most-seen person and of all others together, each counting one half."""
+    main = _most_seen(clips)
+    sets: list[list[Tensor]] = [[], []]
+    for clip in clips:
+        sets[clip.person != main].append(clip.displacement[clip.valid])
+    return fit_basis([torch.cat(displacements) for displacements in sets if displacements], size)
+
+
+def _build_model(
+    clips: list[MotionClip], basis: LipMotionBasis, config: MotionPredictorConfig
+) -> MotionPredictor:
+    speech = torch.cat([clip.speech[0] for clip in clips]).float()
+    main = _most_seen(clips)
+    own = [basis.project(clip.displacement[clip.valid]) for clip in clips if clip.person == main]
+    config = replace(config, speech_width=speech.shape[1])
+    model = MotionPredictor(config)
+    model.speech_mean.copy_(speech.mean(dim=0))
+    model.speech_scale.copy_(speech.std(dim=0) + 1e-3)
+    model.motion_scale.copy_(torch.cat(own).std(dim=0))
+    model.basis_components.copy_(basis.components)
+    return model
+
+
+class PredictorTask(Task):
+    """Errors of landmarks in percent of the eye distance, of their velocity, and of closures."""
+
+    def __init__(
+        self,
+        model: MotionPredictor,
+        groups: MotionGroups,
+        test: StyleTest,
+        recipe: PredictorRecipe,
+    ):
+        self.model = self.predictor = model
+        self.groups, self.test, self.recipe = groups, test, recipe
+        weight = torch.ones(len(MOVING))
+        weight[len(LIPS) :] = _JAW_WEIGHT
+        self.point_weight = (weight / weight.mean()).repeat_interleave(3)
+        self.to_points = groups.basis.components * _PERCENT
+
+    def loss(
+        self, model: nn.Module, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        device = self.predictor.null_key.device
+        group = self.groups.draw(self.recipe.group, generator)
+        valid, target = group.valid.to(device), group.target.to(device)
+        predicted, base = model(
+            group.speech.to(device), group.shown.to(device), valid, group.sees.to(device)
+        )
+        with torch.autocast(device.type, enabled=False):
+            points, velocity, closure = self._errors(predicted, target, valid)
+            plain = self._points(base - group.plain.to(device), valid)
+        recipe = self.recipe
+        loss = points + recipe.velocity_weight * velocity
+        loss = loss + recipe.closure_weight * closure + recipe.base_weight * plain
+        figures = {"points": points, "velocity": velocity, "closure": closure, "base": plain}
+        return loss, {name: value.item() for name, value in figures.items()}
+
+    def _points(
+        self, error: Float[Tensor, "b g t m"], valid: Bool[Tensor, "b g t"]
+    ) -> Float[Tensor, ""]:
+        weight = self.point_weight.to(error)
+        return _mean((error @ self.to_points.to(error)).abs() @ weight / len(weight), valid)
+
+    def _errors(
+        self,
+        predicted: Float[Tensor, "b g t m"],
+        target: Float[Tensor, "b g t m"],
+        valid: Bool[Tensor, "b g t"],
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
+        error = predicted - target
+        both = valid[..., 1:] & valid[..., :-1]
+        velocity = self._points(error[..., 1:, :] - error[..., :-1, :], both)
+        direction = self.groups.gap_direction.to(error)
+        closed = self.groups.closed(target)
+        gap = (error @ direction).abs() * _PERCENT
+        return self._points(error, valid), velocity, _mean(closed * gap, valid)
+
+    def validate(self, generator: torch.Generator) -> dict[str, float]:
+        return validate_styles(self.predictor, self.test)
+
+
+def _mean(values: Float[Tensor, "*t"], valid: Bool[Tensor, "*t"]) -> Float[Tensor, ""]:
+    return (values * valid).sum() / valid.sum().clamp_min(1)
