@@ -1,0 +1,50 @@
+"""Composite Face: crops back into the frames, inside the mask only."""
+
+from comfy_api.latest import io
+
+from ..lipsync_core.steps import change_mask, compose_frames
+from . import host, types
+from .schema import Schema
+from .video import clip_of, written_video
+
+
+class CompositeFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return Schema(
+            node_id="LipStyleCompositeFace",
+            display_name="Composite Face",
+            description="Puts re-made face crops back into the video. Only pixels inside the mask "
+            "change, and only where the crops differ from the video; crops of any size go.",
+            search_aliases=["paste back", "face blend", "uncrop face", "stitch face"],
+            inputs=[
+                io.Video.Input("video", tooltip="The video that the face was tracked in."),
+                types.FaceTrack.Input("face_track", tooltip="From Track Face, of this video."),
+                io.Image.Input(
+                    "crops",
+                    tooltip="One square crop per frame, from Decode Lip Latents, upscaled or "
+                    "restored as you like.",
+                ),
+                io.Audio.Input("audio", tooltip="The new speech, which becomes the sound."),
+                io.Mask.Input(
+                    "occluder",
+                    optional=True,
+                    tooltip="1 where something in front of the face must stay: one mask for all "
+                    "frames, or one per frame.",
+                ),
+            ],
+            outputs=[
+                io.Video.Output(display_name="video"),
+                io.Mask.Output(
+                    display_name="mask", tooltip="How far each pixel of each frame may change."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, video, face_track, crops, audio, occluder=None) -> io.NodeOutput:
+        clip = clip_of(video)
+        faces = host.pictures(crops)
+        frames = compose_frames(clip, face_track, faces, occluder)
+        composed = written_video(clip, frames, host.speech(audio), host.Progress())
+        return io.NodeOutput(composed, change_mask(clip, face_track, faces.shape[1], occluder))

@@ -1,0 +1,85 @@
+"""Track Face: one face through a whole video."""
+
+from comfy_api.latest import io
+
+from ..lipsync_core.face.choice import FaceChoice
+from ..lipsync_core.face.drawing import draw_track
+from ..lipsync_core.face.tracking import track_face
+from . import host, types
+from .schema import Schema
+from .video import clip_of
+
+LARGEST, FROM_LEFT, AT_POINT = "largest", "index from the left", "point"
+MAX_PIXELS = 16384
+
+
+def face_inputs() -> list[io.Input]:
+    """Which of several faces is meant; the parameters of `face_choice`."""
+    return [
+        io.Combo.Input(
+            "face",
+            options=[LARGEST, FROM_LEFT, AT_POINT],
+            tooltip="Which of several faces is meant: the largest, one counted from the left, or "
+            "the one at a point of the picture.",
+        ),
+        io.Int.Input(
+            "face_index",
+            default=0,
+            min=0,
+            max=99,
+            tooltip="For 'index from the left': 0 is the leftmost face.",
+        ),
+        io.Int.Input(
+            "point_x",
+            default=0,
+            min=0,
+            max=MAX_PIXELS,
+            tooltip="For 'point': pixels from the picture's left edge.",
+        ),
+        io.Int.Input(
+            "point_y",
+            default=0,
+            min=0,
+            max=MAX_PIXELS,
+            tooltip="For 'point': pixels from the picture's upper edge.",
+        ),
+    ]
+
+
+def face_choice(face: str, face_index: int, point_x: int, point_y: int) -> FaceChoice:
+    """What the widgets of `face_inputs` say."""
+    if face == FROM_LEFT:
+        return FaceChoice(index=face_index)
+    return FaceChoice(point=(point_x, point_y)) if face == AT_POINT else FaceChoice()
+
+
+class TrackFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return Schema(
+            node_id="LipStyleTrackFace",
+            display_name="Track Face",
+            description="Follows one face through the video: where it is in every frame, and the "
+            "way into its steady, aligned crop and back. Frames without it pass through later.",
+            search_aliases=["face detection", "face landmarks", "face crop", "align face"],
+            inputs=[
+                io.Video.Input("video", tooltip="Any length: it is read as a stream."),
+                *face_inputs(),
+            ],
+            outputs=[
+                types.FaceTrack.Output(display_name="face_track"),
+                io.Image.Output(
+                    display_name="preview",
+                    tooltip="Frames across the clip with the mouth, the crop and the mask drawn.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, video, face: str, face_index: int, point_x: int, point_y: int
+    ) -> io.NodeOutput:
+        clip = clip_of(video)
+        choice = face_choice(face, face_index, point_x, point_y)
+        track = track_face(host.face_landmarker(), clip, choice, on_progress=host.Progress())
+        return io.NodeOutput(track, host.images(draw_track(clip, track)))

@@ -1,0 +1,340 @@
+"""What the nodes need of ComfyUI: folders, devices and memory, progress and cancelling, tensors.
+
+The only file that uses ComfyUI's services and torch; when ComfyUI changes, this file changes.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import folder_paths
+import torch
+from torch import Tensor, nn
+
+from ..lipsync_core.checkpoint import read_metadata
+from ..lipsync_core.errors import MediaError, ModelError, SpeechError
+from ..lipsync_core.face.landmarking import Face, FaceLandmarker
+from ..lipsync_core.types import Audio
+from ..lipsync_core.weights import FACE_LANDMARKER, SHIPPED, find
+
+FOLDER = "lipstyle"
+"""The name of our folder in `models`, and in extra_model_paths.yaml."""
+ON_OUTPUT = " [output]"
+"""ComfyUI's mark for a file of the output folder."""
+PREVIEW_SIZE = 512
+_REPORTS_PER_SECOND = 10
+
+
+# Folders
+
+
+def register_folders() -> None:
+    """Makes ComfyUI look for our files in `models/lipstyle`, then among those shipped."""
+    own = os.path.join(folder_paths.models_dir, FOLDER)
+    folder_paths.add_model_folder_path(FOLDER, own, is_default=True)
+    folder_paths.add_model_folder_path(FOLDER, str(SHIPPED))
+
+
+def model_folders() -> list[Path]:
+    """Where weights are looked for."""
+    return [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
+
+
+def model_names(kind: str) -> list[str]:
+    """The weight files that hold a model of `kind`, as their headers say."""
+    names = folder_paths.get_filename_list(FOLDER)
+    paths = {name: folder_paths.get_full_path(FOLDER, name) for name in names}
+    return [name for name, path in paths.items() if path and kind_of(Path(path)) == kind]
+
+
+def output_names(kind: str) -> list[str]:
+    """The files of `kind` in the output folder, marked as such."""
+    folder = Path(folder_paths.get_output_directory())
+    found = sorted(folder.rglob("*.safetensors")) if folder.is_dir() else []
+    return [
+        path.relative_to(folder).as_posix() + ON_OUTPUT for path in found if kind_of(path) == kind
+    ]
+
+
+def kind_of(path: Path) -> str | None:
+    """What a weight file says it holds; None for what is no file of ours."""
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    status = path.stat()
+    return _kind_of(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _kind_of(path: Path, changed: int, size: int) -> str | None:
+    try:
+        return read_metadata(path).get("lipstyle.kind")
+    except ModelError:
+        return None
+
+
+def model_file(name: str) -> Path:
+    """A weight file by its name in the folders for weights or, so marked, in the output folder.
+
+    Raises ModelError when there is none: a name cannot lead out of these folders.
+    """
+    if name.endswith(ON_OUTPUT):
+        folder = folder_paths.get_output_directory()
+        path = _inside(folder, name.removesuffix(ON_OUTPUT))
+    else:
+        found = folder_paths.get_full_path(FOLDER, name) if name and ".." not in name else None
+        path = found and Path(found)
+    if not path or not path.is_file():
+        raise ModelError(
+            f"there is no file '{name}' in models/{FOLDER}: choose one of the list, or put it "
+            "there and press R to read the folders again"
+        )
+    return path
+
+
+def is_model(name: str | None, kind: str) -> bool | str:
+    """True, or why `name` cannot be loaded as a model of `kind`; None is not known yet."""
+    try:
+        found = kind if name is None else kind_of(model_file(name))
+    except ModelError as error:
+        return str(error)
+    if found == kind:
+        return True
+    return f"'{name}' holds {found or 'no LipStyle data'}, a {kind} is needed: choose another file"
+
+
+def input_names(kind: str) -> list[str]:
+    """The files of the input folder of a content type: "video" or "audio"."""
+    folder = folder_paths.get_input_directory()
+    names = [name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name))]
+    return sorted(folder_paths.filter_files_content_types(names, [kind]))
+
+
+def input_file(name: str) -> Path:
+    """A file of ComfyUI's input folder (or, so marked, of its output or temp folder).
+
+    Raises MediaError when there is none: a name cannot lead out of these folders.
+    """
+    bare, folder = folder_paths.annotated_filepath(name)
+    path = _inside(folder or folder_paths.get_input_directory(), bare.strip())
+    if path is None or not path.is_file():
+        raise MediaError(f"there is no file '{name}' in ComfyUI's input folder: upload it first")
+    return path
+
+
+def is_input(name: str | None) -> bool | str:
+    """True, or why `name` cannot be read; None is not known yet."""
+    try:
+        return name is None or bool(input_file(name))
+    except MediaError as error:
+        return str(error)
+
+
+def _inside(folder: str, name: str) -> Path | None:
+    """`name` in `folder`, None if it leads out of it. Links inside the folder are the owner's."""
+    root = os.path.abspath(folder)
+    path = os.path.abspath(os.path.join(root, name))
+    return Path(path) if os.path.commonpath([root, path]) == root else None
+
+
+def temp_file(suffix: str) -> Path:
+    """A new name in ComfyUI's temp folder, which it empties when it starts."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{FOLDER}_{uuid4().hex}{suffix}"
+
+
+def output_file(prefix: str, suffix: str) -> Path:
+    """The next free numbered name in the output folder; ComfyUI refuses one outside of it."""
+    output = folder_paths.get_output_directory()
+    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, output)
+    return Path(folder) / f"{name}_{counter:05}_{suffix}"
+
+
+def fingerprint(path: Path) -> str:
+    """Changes when the file does."""
+    status = path.stat()
+    return f"{path}:{status.st_mtime_ns}:{status.st_size}"
+
+
+# Devices and memory
+
+
+class LipStyleNetwork(nn.Module):
+    """A network as ComfyUI's patcher wants it: it sets attributes of its own, such as `device`."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+
+class HostedModel:
+    """A network that ComfyUI moves between its devices as memory allows."""
+
+    def __init__(self, network: nn.Module):
+        import comfy.model_management as management
+        from comfy.model_patcher import ModelPatcher
+
+        self.network = network
+        self.patcher = ModelPatcher(
+            LipStyleNetwork(network),
+            load_device=management.get_torch_device(),
+            offload_device=management.unet_offload_device(),
+        )
+
+
+@dataclass(frozen=True)
+class HostedPredictor:
+    """A motion predictor with the encoder that it hears speech through."""
+
+    speech_encoder: HostedModel
+    predictor: HostedModel
+
+    @property
+    def models(self) -> tuple[HostedModel, HostedModel]:
+        """In the order in which they are used."""
+        return self.speech_encoder, self.predictor
+
+
+@contextmanager
+def on_device(*models: HostedModel, memory: int = 0) -> Iterator[list[Any]]:
+    """The networks on ComfyUI's device, with `memory` bytes kept free for their work.
+
+    While they are lent, each call of one of their layers gives the user the chance to cancel.
+    """
+    import comfy.model_management as management
+
+    patchers = [model.patcher for model in models]
+    management.load_models_gpu(patchers, memory_required=memory, force_full_load=True)
+    hooks = [
+        module.register_forward_pre_hook(lambda *_: check_cancelled())
+        for model in models
+        for module in model.network.modules()
+    ]
+    try:
+        yield [model.network for model in models]
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class WatchfulLandmarker(FaceLandmarker):
+    """Gives the user the chance to cancel before each look at a picture."""
+
+    def find(self, *given: Any) -> list[Face]:
+        check_cancelled()
+        return super().find(*given)
+
+    def find_small(self, *given: Any) -> list[Face]:
+        check_cancelled()
+        return super().find_small(*given)
+
+    def landmarks(self, *given: Any) -> Face:
+        check_cancelled()
+        return super().landmarks(*given)
+
+
+def face_landmarker() -> FaceLandmarker:
+    """MediaPipe's networks; small, and always on the CPU."""
+    return WatchfulLandmarker.load(find(FACE_LANDMARKER, model_folders()))
+
+
+# Progress and cancelling
+
+
+def check_cancelled() -> None:
+    """Raises ComfyUI's own exception when the user has pressed cancel."""
+    import comfy.model_management as management
+
+    management.throw_exception_if_processing_interrupted()
+
+
+class Progress:
+    """The core's `on_progress`: moves the node's bar, shows pictures, and notices a cancel."""
+
+    def __init__(self, passes: int = 1):
+        from comfy.utils import ProgressBar
+
+        self._bar = ProgressBar(1)
+        self._passes = passes
+        self._passed = 0
+        self._reported = 0.0
+        self._picture: Tensor | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        check_cancelled()
+        now = time.monotonic()
+        if done < total and now - self._reported < 1 / _REPORTS_PER_SECOND:
+            return
+        self._reported = now
+        done += min(self._passed, self._passes - 1) * total
+        self._bar.update_absolute(done, self._passes * total, self._preview())
+
+    def next_pass(self) -> None:
+        """The bar goes on from here for the next of the passes."""
+        self._passed += 1
+
+    def watch(self, chunks: Iterable[Tensor], total: int) -> Iterator[Tensor]:
+        """Hands stacks of pictures on, previews them, and counts them up to `total`."""
+        done = 0
+        for chunk in chunks:
+            self._picture = chunk[-1]
+            done += len(chunk)
+            self(done, total)
+            yield chunk
+
+    def _preview(self) -> tuple[str, Any, int] | None:
+        if self._picture is None:
+            return None
+        from PIL import Image
+
+        pixels = (self._picture * 255).round().clamp(0, 255).to(torch.uint8).numpy(force=True)
+        self._picture = None
+        return "JPEG", Image.fromarray(pixels), PREVIEW_SIZE
+
+
+# Tensors
+
+
+def audio(sound: Mapping[str, Any] | None) -> Audio | None:
+    """AUDIO, waveform [b channels n], as mono sound; the first of a batch."""
+    if sound is None:
+        return None
+    waveform: Tensor = sound["waveform"]
+    if waveform.ndim != 3 or 0 in waveform.shape[:2]:
+        raise SpeechError(
+            f"the audio has the shape {tuple(waveform.shape)}, (batch, channels, samples) with at "
+            "least one channel is needed: check the node that made it"
+        )
+    mono = waveform[0].float().mean(dim=0).cpu()
+    return Audio(mono, int(sound["sample_rate"]))
+
+
+def speech(sound: Mapping[str, Any] | None) -> Audio:
+    """AUDIO that must be there: SpeechError says so when it is not."""
+    heard = audio(sound)
+    if heard is None:
+        raise SpeechError("there is no audio: the video it came from is silent; give other speech")
+    return heard
+
+
+def sound(audio: Audio) -> dict[str, Any]:
+    """Mono sound as AUDIO."""
+    return {"waveform": audio.waveform[None, None], "sample_rate": audio.sample_rate}
+
+
+def pictures(images: Tensor) -> Tensor:
+    """IMAGE [b h w c] as RGB on the CPU; alpha is left out."""
+    return images[..., :3].float().cpu()
+
+
+def images(pictures: Tensor) -> Tensor:
+    """Pictures [t h w 3] as IMAGE, where ComfyUI keeps its results."""
+    import comfy.model_management as management
+
+    return pictures.to(management.intermediate_device())

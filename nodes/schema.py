@@ -1,0 +1,20 @@
+"""Schemas that older ComfyUI versions understand too."""
+
+from dataclasses import fields
+from typing import Any
+
+from comfy_api.latest import io
+
+CATEGORY = "LipStyle"
+
+
+def Schema(**given: Any) -> io.Schema:
+    """`io.Schema` without the fields that this version of ComfyUI does not know.
+
+    `search_aliases`, for one, came with 0.10. The name is that of the real class, because
+    registries look for a call of `Schema` to find a pack's nodes.
+    """
+    known = {field.name for field in fields(io.Schema)}
+    return io.Schema(
+        category=CATEGORY, **{name: value for name, value in given.items() if name in known}
+    )

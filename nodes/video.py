@@ -1,0 +1,187 @@
+"""VIDEO to `Clip` and back, without decoding before somebody looks."""
+
+import io as streams
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import Input, InputImpl, Types
+
+from ..lipsync_core.errors import MediaError
+from ..lipsync_core.media.audio_file import sound_blocks
+from ..lipsync_core.media.file_clip import open_clip
+from ..lipsync_core.media.tensor_clip import TensorClip
+from ..lipsync_core.media.trimming import trim_clip
+from ..lipsync_core.media.writing import write_clip
+from ..lipsync_core.pipeline import TAGS
+from ..lipsync_core.types import Audio, Clip
+from . import host
+
+CHUNK_BYTES = 64 * 2**20
+"""Of frames that are read at once."""
+
+
+class ClipVideo(Input.Video):
+    """A VIDEO that is a `Clip`: pictures are read when, and only as far as, they are asked for."""
+
+    def __init__(self, clip: Clip):
+        self.clip = clip
+        self._written: Path | None = None
+
+    def get_components(self) -> Types.VideoComponents:
+        """All frames at once: what the core's Get Video Components asks for."""
+        heard = self.clip.audio()
+        return Types.VideoComponents(
+            images=self.clip.frames(0, self.clip.frame_count),
+            audio=None if heard is None else host.sound(heard),
+            frame_rate=self.clip.fps,
+        )
+
+    def save_to(
+        self,
+        path: str | streams.BytesIO,
+        format: Any = Types.VideoContainer.AUTO,
+        codec: Any = Types.VideoCodec.AUTO,
+        metadata: dict | None = None,
+        **options: Any,
+    ) -> None:
+        """Encoded once, frame by frame; then the core copies, tags, or converts that file."""
+        encoded = InputImpl.VideoFromFile(self.get_stream_source())
+        encoded.save_to(path, format=format, codec=codec, metadata=metadata, **options)
+
+    def get_stream_source(self) -> str:
+        """A file with this video in it, written once for nodes that read files only."""
+        if self._written is None or not self._written.is_file():
+            path = host.temp_file(".mp4")
+            write(path, self.clip, read_in_chunks(self.clip), self.clip.audio())
+            self._written = path
+        return str(self._written)
+
+    def get_dimensions(self) -> tuple[int, int]:
+        """Width, height."""
+        return self.clip.width, self.clip.height
+
+    def get_duration(self) -> float:
+        """Seconds."""
+        return self.clip.duration
+
+    def get_frame_count(self) -> int:
+        return self.clip.frame_count
+
+    def get_frame_rate(self) -> Fraction:
+        return self.clip.fps
+
+    def get_container_format(self) -> str:
+        return "mov,mp4,m4a,3gp,3g2,mj2"
+
+    def get_active_trim_window(self) -> tuple[float, float]:
+        """Start and duration within the stream source, which is already trimmed."""
+        return 0.0, 0.0
+
+    def as_trimmed(
+        self,
+        start_time: float | None = None,
+        duration: float | None = None,
+        strict_duration: bool = False,
+    ) -> "ClipVideo | None":
+        """What the core's Trim Video asks for; None if nothing (or too little) is left."""
+        start, duration = start_time or 0.0, duration or None
+        left = self.clip.duration - start
+        if left <= 0 or (strict_duration and duration is not None and duration > left + 1e-6):
+            return None
+        return ClipVideo(trim_clip(self.clip, start, duration))
+
+
+def clip_of(video: Input.Video) -> Clip:
+    """The `Clip` in a VIDEO of any make.
+
+    A file is read as a stream, trims honoured; what has no file is in memory already.
+    """
+    if isinstance(video, ClipVideo):
+        return video.clip
+    has_file = type(video).get_stream_source is not Input.Video.get_stream_source
+    if has_file and not isinstance(video, InputImpl.VideoFromComponents):
+        source = video.get_stream_source()
+        start, duration = _trim_window(video)
+        clip = open_clip(
+            Path(source) if isinstance(source, str) else source, start, duration or None
+        )
+        # A node may have cropped the pictures, which the file does not know.
+        if sorted(video.get_dimensions()) == sorted((clip.width, clip.height)):
+            return clip
+    components = video.get_components()
+    if not len(components.images):
+        raise MediaError("the video has no frames: check the node that made it")
+    return TensorClip(
+        host.pictures(components.images),
+        Fraction(components.frame_rate),
+        host.audio(components.audio),
+    )
+
+
+def _trim_window(video: Input.Video) -> tuple[float, float]:
+    """Start and duration in seconds, 0 for to the end; videos could not be trimmed before 0.22."""
+    window = getattr(video, "get_active_trim_window", None)
+    return window() if window else (0.0, 0.0)
+
+
+def open_video(path: Path, start: float, duration: float) -> ClipVideo:
+    """A file as a VIDEO, of which only the packets are looked through; duration 0 is all."""
+    return ClipVideo(open_clip(path, start, duration or None))
+
+
+class ClipSound(Mapping[str, Any]):
+    """An AUDIO that is read from its clip when somebody listens."""
+
+    def __init__(self, clip: Clip):
+        self._clip = clip
+        self._sound: dict[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        if self._sound is None:
+            heard = self._clip.audio()
+            if heard is None:
+                raise MediaError("the clip has no sound: choose one in which the person speaks")
+            self._sound = host.sound(heard)
+        return self._sound[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("waveform", "sample_rate"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+def sound_of(path: Path, video: ClipVideo) -> ClipSound | None:
+    """The sound of a video opened from `path`, not read yet; None if the file has none."""
+    return ClipSound(video.clip) if next(sound_blocks(path), None) else None
+
+
+def read_in_chunks(clip: Clip) -> Iterator[Any]:
+    """All frames of a clip, as many at once as fit into a fixed number of bytes."""
+    chunk = max(1, CHUNK_BYTES // (clip.height * clip.width * 3 * 4))
+    for start in range(0, clip.frame_count, chunk):
+        yield clip.frames(start, min(start + chunk, clip.frame_count))
+
+
+def write(
+    path: Path,
+    like: Clip,
+    frames: Iterable[Any],
+    heard: Audio | None,
+    tags: dict[str, str] | None = None,
+    progress: host.Progress | None = None,
+) -> None:
+    """Streams `frames` into an mp4 of the size and rate of `like`, with progress and previews."""
+    watched = (progress or host.Progress()).watch(frames, like.frame_count)
+    write_clip(path, watched, like.fps, like.height, like.width, heard, tags)
+
+
+def written_video(
+    like: Clip, frames: Iterable[Any], heard: Audio | None, progress: host.Progress
+) -> Input.Video:
+    """A re-spoken video: streamed into ComfyUI's temp folder, where any node can go on with it."""
+    path = host.temp_file(".mp4")
+    write(path, like, frames, heard, TAGS, progress)
+    return InputImpl.VideoFromFile(str(path))
