@@ -117,11 +117,13 @@ def sway(
     scale: float,
     fps: Fraction = Fraction(25),
     zoom: float = 0.05,
+    place: tuple[float, float] = (0.5, 0.5),
 ) -> Float[Tensor, "t 2 3"]:
-    """portrait_to_frame: the face in the middle, gently swaying, turning and coming nearer.
+    """portrait_to_frame: the face gently swaying, turning and coming nearer.
 
-    `scale` is frame pixels per portrait pixel at the start; the sway is about 3 % of the eye
-    distance and 1.5 degrees, slower than one a second, and `zoom` is reached after 6 s.
+    `place` is where the face's centre rests, in fractions of the width and height. `scale` is
+    frame pixels per portrait pixel at the start; the sway is about 3 % of the eye distance and
+    1.5 degrees, slower than one a second, and `zoom` is reached after 6 s.
     """
     time = torch.arange(frame_count, dtype=torch.float64) / float(fps)
     turn = 2 * torch.pi * time
@@ -133,8 +135,8 @@ def sway(
     linear = torch.stack([cos, -sin, sin, cos], dim=-1).view(-1, 2, 2)
     centre = torch.tensor(MOUTH_CENTRE).double() - torch.tensor((0.0, 0.3 * EYE_DISTANCE))
     moved = centre + torch.stack([shift_x, shift_y], dim=-1)
-    middle = torch.tensor((width / 2, height / 2)).double()
-    offset = middle - torch.einsum("tij,tj->ti", linear, moved)
+    rest = torch.tensor((width * place[0], height * place[1])).double()
+    offset = rest - torch.einsum("tij,tj->ti", linear, moved)
     return torch.cat([linear, offset[..., None]], dim=-1).float()
 
 

@@ -11,6 +11,8 @@ Needs the packages of requirements-demo.txt and those of the pack. A file is eit
 absent; what an unchanged version of this script has made is kept.
 """
 
+# ruff: noqa: RUF001  phonemes look like other letters
+
 import argparse
 import hashlib
 import importlib.util
@@ -32,7 +34,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (Path(__file__), ROOT / "tests" / "synthetic_face.py")
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from synthetic_face import REST_OPENING, sway, talking_face  # noqa: E402
+from synthetic_face import (  # noqa: E402  # pyright: ignore[reportMissingImports]
+    REST_OPENING,
+    sway,
+    talking_face,
+)
 
 from lipsync_core.media.writing import write_clip  # noqa: E402
 from lipsync_core.types import Audio  # noqa: E402
