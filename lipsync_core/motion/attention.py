@@ -51,7 +51,7 @@ def _attend(
     value: Float[Tensor, "n h k c"],
     bias: Float[Tensor, "n 1 q k"],
 ) -> Float[Tensor, "n q w"]:
-    logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     weight = torch.softmax(logits + bias.to(logits), dim=-1, dtype=logits.dtype)
     return rearrange(weight @ value, "n h q c -> n q (h c)")
 
