@@ -147,7 +147,14 @@ def main() -> None:
     )
     style = None
     for name in splits["validation"][:3]:
-        style = read_style(models, open_clip(clip_path(name)), extend=style)
+        style = read_style(
+            models.landmarker,
+            models.encoder,
+            models.predictor,
+            open_clip(clip_path(name)),
+            extend=style,
+            source="GRID speaker 1",
+        )
     reference = open_clip(clip_path(splits["validation"][0]))
 
     def respeak(name: str, speech: str, out: Path) -> float:

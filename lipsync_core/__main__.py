@@ -3,11 +3,13 @@
 import argparse
 import sys
 
-from .commands import prepare
+from .commands import prepare, sync, train
 from .errors import LipStyleError
 
 COMMANDS = {
+    "sync": (sync, "re-speak a video"),
     "prepare": (prepare, "track, crop and hear clips once, for training"),
+    "train": (train, "train codec, predictor or renderer; the same command resumes"),
 }
 
 

@@ -1,0 +1,79 @@
+"""`train`: codec, predictor or renderer from prepared clips; the same command resumes."""
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import TrainingError
+from ..training import codec, predictor, renderer
+from ..training.loop import Task, train
+from ..training.prepared import describe, read_prepared
+from .progress import progress_bar
+
+PRESETS: dict[str, Any] = codec.PRESETS | predictor.PRESETS | renderer.PRESETS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("preset", choices=sorted(PRESETS), help="the recipe to start from")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder of prepared clips")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--codec", type=Path, help="renderer only: the trained codec")
+    parser.add_argument("--predictor", type=Path, help="renderer only: whose basis it draws")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a field of the recipe, such as loop.steps=2000; may be repeated",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the recipe and stop")
+
+
+def run(arguments: argparse.Namespace) -> str:
+    recipe = PRESETS[arguments.preset]
+    for assignment in arguments.set:
+        name, _, value = assignment.partition("=")
+        recipe = changed(recipe, name.split("."), value)
+    if arguments.dry_run:
+        return json.dumps(asdict(recipe), indent=2)
+    task = build_task(arguments, recipe)
+    provenance = {
+        "data": describe(read_prepared(arguments.prepared, "train")),
+        "recipe": asdict(recipe),
+    }
+    with progress_bar(f"train {arguments.preset}", "step") as on_progress:
+        path = train(task, arguments.run, recipe.loop, provenance, on_progress)
+    return str(path)
+
+
+def build_task(arguments: argparse.Namespace, recipe: Any) -> Task:
+    """The task of a recipe; TrainingError when an input it needs was not named."""
+    if isinstance(recipe, codec.CodecRecipe):
+        return codec.build_codec_task(arguments.prepared, recipe)
+    if isinstance(recipe, predictor.PredictorRecipe):
+        return predictor.build_predictor_task(arguments.prepared, recipe)
+    if arguments.codec is None or arguments.predictor is None:
+        raise TrainingError(
+            "a renderer is trained on a codec's latents and a predictor's basis: "
+            "name both by --codec and --predictor"
+        )
+    return renderer.build_renderer_task(
+        arguments.prepared, arguments.codec, arguments.predictor, recipe
+    )
+
+
+def changed(recipe: Any, names: list[str], value: str) -> Any:
+    """The recipe with one field changed, read by the type of its present value."""
+    known = asdict(recipe)
+    if names[0] not in known:
+        raise TrainingError(f"the recipe has no {names[0]!r}: it has {sorted(known)}")
+    present = getattr(recipe, names[0])
+    if len(names) > 1:
+        return replace(recipe, **{names[0]: changed(present, names[1:], value)})
+    try:
+        parsed = value if isinstance(present, str) else json.loads(value)
+    except json.JSONDecodeError as error:
+        raise TrainingError(f"{names[0]}={value} is no value: {error}") from error
+    return replace(recipe, **{names[0]: tuple(parsed) if isinstance(parsed, list) else parsed})

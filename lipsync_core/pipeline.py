@@ -1,0 +1,260 @@
+"""The whole method, in the order in which it runs: two streaming passes over the video.
+
+    1  fit the clip to the speech, track the face, hear the speech, read the style, predict motion
+    2  chunk by chunk: crop, render, composite
+
+Between the passes stay a few numbers per frame, never pictures, so memory does not grow with the
+video's length.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from . import weights
+from .audio.encoder import SpeechEncoder, load_speech_encoder
+from .audio.features import MINIMUM_SECONDS, encode_speech
+from .checkpoint import load_model
+from .compositing.blending import composite
+from .errors import SpeechError
+from .face.alignment import crop_faces
+from .face.choice import FaceChoice
+from .face.landmarking import FaceLandmarker
+from .face.tracking import LARGEST, track_face
+from .media.fitting import FitPolicy, fit_clip
+from .media.writing import write_clip
+from .motion.measuring import measure_lip_motion
+from .motion.prediction import predict_lip_motion
+from .motion.predictor import MotionPredictor
+from .motion.style import extend_style, make_style_reference
+from .render.references import References, choose_references, encode_references
+from .render.renderer import LipRenderer
+from .render.rendering import render_lips
+from .types import Audio, Clip, FaceTrack, LipMotion, OnProgress, StyleReference
+
+TAGS = {"comment": "AI-edited: the lips were re-made to new speech by LipStyle"}
+"""Written into every video: what is seen was not said so."""
+
+CHUNK_BYTES = 32 * 2**20
+"""Of frames held at a time."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The four networks of the method, each already where it is to run."""
+
+    landmarker: FaceLandmarker
+    encoder: SpeechEncoder
+    predictor: MotionPredictor
+    renderer: LipRenderer
+
+
+@dataclass(frozen=True)
+class LipSyncSettings:
+    """What a user may choose."""
+
+    strength: float = 1.0
+    """Of the style: 0 none, 1 as seen, more exaggerates."""
+    face: FaceChoice = LARGEST
+    policy: FitPolicy = "ping-pong"
+    """What happens when the speech is longer than the video."""
+    steps: int = 1
+    """Of the diffusion sampler."""
+    seed: int = 0
+
+
+def load_models(predictor: Path, renderer: Path, folders: Iterable[Path] = ()) -> Models:
+    """All four from files; ModelError says which is missing or does not fit."""
+    searched = tuple(folders)
+    return Models(
+        FaceLandmarker.load(weights.find(weights.FACE_LANDMARKER, searched)),
+        load_speech_encoder(weights.find(weights.SPEECH_ENCODER, searched)),
+        load_model(predictor, MotionPredictor),
+        load_model(renderer, LipRenderer),
+    )
+
+
+def read_style(
+    landmarker: FaceLandmarker,
+    encoder: SpeechEncoder,
+    predictor: MotionPredictor,
+    clip: Clip,
+    *,
+    audio: Audio | None = None,
+    track: FaceTrack | None = None,
+    extend: StyleReference | None = None,
+    source: str = "",
+    on_progress: OnProgress | None = None,
+) -> StyleReference:
+    """How the person in `clip` talks, added to `extend` if given.
+
+    Without `audio` the clip's own sound is heard, without `track` its largest face is seen.
+    Raises SpeechError when there is no sound, NoFaceError when there is no face.
+    """
+    audio = clip.audio() if audio is None else audio
+    if audio is None:
+        raise SpeechError(
+            "the style clip has no sound: a style is read from what is said and how the lips move; "
+            "give its audio, or a clip with sound"
+        )
+    track = track_face(landmarker, clip, on_progress=on_progress) if track is None else track
+    motion = measure_lip_motion(track, predictor.basis)
+    style = make_style_reference(encode_speech(encoder, audio), motion, source)
+    return style if extend is None else extend_style(extend, style)
+
+
+@dataclass(frozen=True)
+class LipSync:
+    """What the first pass found; the second runs while `frames` is read."""
+
+    renderer: LipRenderer
+    clip: Clip
+    """The target, fitted to the speech."""
+    speech: Audio
+    """The new speech, cut to the clip where the policy is to cut."""
+    track: FaceTrack
+    motion: LipMotion
+    references: References
+    settings: LipSyncSettings
+
+    def frames(self, on_progress: OnProgress | None = None) -> Iterator[Float[Tensor, "t h w 3"]]:
+        """The re-spoken frames, chunk by chunk."""
+        for span in chunks(self.clip):
+            frames = self.clip.frames(span.start, span.stop)
+            if self.track.visible[span].any():
+                source = crop_faces(frames, self.track.frame_to_crop[span], self.track.crop_size)
+                crops = render_lips(
+                    self.renderer,
+                    source,
+                    self.motion,
+                    self.clip.times()[span],
+                    self.references.of(span),
+                    seed=self.settings.seed,
+                    steps=self.settings.steps,
+                )
+                frames = composite_span(self.track, span, frames, crops, source)
+            yield frames
+            if on_progress is not None:
+                on_progress(span.stop, self.clip.frame_count)
+
+    def write(self, path: Path, on_progress: OnProgress | None = None) -> None:
+        """Runs the second pass into an mp4; an error or cancel leaves no file."""
+        clip = self.clip
+        write_clip(
+            path, self.frames(on_progress), clip.fps, clip.height, clip.width, self.speech, TAGS
+        )
+
+
+def lip_sync(
+    models: Models,
+    clip: Clip,
+    speech: Audio,
+    settings: LipSyncSettings,
+    style: StyleReference | None = None,
+    reference: Clip | None = None,
+    on_progress: OnProgress | None = None,
+) -> LipSync:
+    """The first pass: everything but the pictures.
+
+    Without `style` the person's way of speaking is read from the clip's own sound, if it has any;
+    without `reference` teeth and skin come from the clip's own frames. Progress counts frames
+    tracked.
+    """
+    features = encode_speech(models.encoder, speech)
+    fitted = fit_clip(clip, speech.duration, settings.policy)
+    size = models.renderer.config.crop_size
+    track = track_face(models.landmarker, fitted, settings.face, size, on_progress)
+    if style is None:
+        style = own_style(models, clip, fitted, track)
+    motion = predict_lip_motion(models.predictor, features, style, settings.strength)
+    references = find_references(models.landmarker, models.renderer, fitted, track, reference)
+    speech = cut(speech, fitted.duration) if settings.policy == "cut" else speech
+    return LipSync(models.renderer, fitted, speech, track, motion, references, settings)
+
+
+def own_style(models: Models, clip: Clip, fitted: Clip, track: FaceTrack) -> StyleReference | None:
+    """The style of the clip's own speech, from the frames that were tracked in their own order;
+    None when the clip is silent or shows too little of the speaker."""
+    audio = clip.audio()
+    forward = min(clip.frame_count, fitted.frame_count)
+    if audio is None or not track.visible[:forward].any():
+        return None
+    audio = cut(audio, float(forward / clip.fps))
+    if audio.duration < MINIMUM_SECONDS:
+        return None
+    return read_style(
+        models.landmarker,
+        models.encoder,
+        models.predictor,
+        clip,
+        audio=audio,
+        track=first_frames(track, forward),
+        source="the target video's own speech",
+    )
+
+
+def find_references(
+    landmarker: FaceLandmarker,
+    renderer: LipRenderer,
+    clip: Clip,
+    track: FaceTrack,
+    reference: Clip | None = None,
+    on_progress: OnProgress | None = None,
+) -> References:
+    """Reference crops for every frame of `clip`: out of `reference`, else out of the clip itself.
+
+    Only the few frames that were chosen are read.
+    """
+    size = renderer.config.crop_size
+    source, seen = clip, track.resized(size)
+    if reference is not None:
+        source = reference
+        seen = track_face(landmarker, reference, crop_size=size, on_progress=on_progress)
+    choice = choose_references(track, None if reference is None else seen)
+    crops = [
+        crop_faces(source.frames(frame, frame + 1), seen.frame_to_crop[frame, None], size)
+        for frame in sorted(choice.frames)
+    ]
+    in_order = sorted(choice.frames)
+    pool = torch.cat([crops[in_order.index(frame)] for frame in choice.frames])
+    return encode_references(renderer, pool, choice)
+
+
+def composite_span(
+    track: FaceTrack,
+    span: slice,
+    frames: Float[Tensor, "t h w 3"],
+    crops: Float[Tensor, "t s s 3"],
+    occluder: Float[Tensor, "t h w"] | None = None,
+) -> Float[Tensor, "t h w 3"]:
+    """The frames of `span` with `crops` of any size put back."""
+    matrices = track.resized(crops.shape[1]).frame_to_crop[span]
+    source = crop_faces(frames, matrices, crops.shape[1])
+    return composite(frames, crops, source, matrices, track.visible[span], occluder)
+
+
+def chunks(clip: Clip) -> Iterator[slice]:
+    """Spans of frames that fit into CHUNK_BYTES, at least one frame each."""
+    count = max(1, min(32, CHUNK_BYTES // (clip.height * clip.width * 3 * 4)))
+    for start in range(0, clip.frame_count, count):
+        yield slice(start, min(start + count, clip.frame_count))
+
+
+def first_frames(track: FaceTrack, count: int) -> FaceTrack:
+    """The track of a clip's first `count` frames."""
+    return replace(
+        track,
+        landmarks=track.landmarks[:count],
+        frame_to_crop=track.frame_to_crop[:count],
+        visible=track.visible[:count],
+        cuts=tuple(frame for frame in track.cuts if frame < count),
+    )
+
+
+def cut(audio: Audio, duration: float) -> Audio:
+    """The first `duration` seconds."""
+    return replace(audio, waveform=audio.waveform[: round(duration * audio.sample_rate)])
