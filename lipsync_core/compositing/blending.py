@@ -29,7 +29,7 @@ def composite(
     a face larger than the crop holds detail that no crop can take back. ValueError when the
     stacks do not fit each other.
     """
-    _check(frames, crops, source_crops, frame_to_crop, visible, occluder)
+    check_stacks(frames, crops, source_crops, frame_to_crop, visible, occluder)
     result = frames.clone()
     for index in visible.nonzero().flatten().tolist():
         _composite_frame(
@@ -68,7 +68,7 @@ def _composite_frame(
     region += picture
 
 
-def _check(
+def check_stacks(
     frames: Tensor,
     crops: Tensor,
     source_crops: Tensor,
@@ -76,6 +76,7 @@ def _check(
     visible: Tensor,
     occluder: Tensor | None,
 ) -> None:
+    """ValueError unless the arguments of `composite` fit each other and hold a picture."""
     if crops.shape != source_crops.shape:
         raise ValueError(
             f"crops are {tuple(crops.shape)}, source crops {tuple(source_crops.shape)}: "
