@@ -13,7 +13,7 @@ from tools.hosting import environment as host_environment_module
 from tools.hosting import integrity
 from tools.hosting.client import ExecutionFailed, GraphRefused
 from tools.hosting.display import StageDisplay, StageFailed
-from tools.hosting.environment import PACK, Environment, fingerprint
+from tools.hosting.environment import OUTDATED, PACK, Environment, fingerprint
 from tools.hosting.installation import pack_requirements, requirement_lines
 from tools.hosting.server import ComfyServer, ServerFailed, running_server
 
@@ -89,6 +89,17 @@ def test_a_damaged_copy_of_comfyui_is_noticed(small_environment: Environment):
 def test_a_python_that_is_gone_is_noticed(small_environment: Environment):
     small_environment.python.unlink()
     assert small_environment.fault() == "its Python does not run"
+
+
+def test_requirements_that_changed_are_noticed_in_an_environment_that_is_whole(
+    small_environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (more := tmp_path / "requirements-more.txt").write_text("numpy\n")
+    files = [*small_environment.requirement_files(), more]
+    monkeypatch.setattr(Environment, "requirement_files", lambda _: files)
+    assert small_environment.fault() == OUTDATED
+    small_environment.python.unlink()
+    assert small_environment.fault() != OUTDATED
 
 
 def test_damage_that_was_there_after_the_installation_is_accepted(small_environment: Environment):

@@ -4,9 +4,11 @@ import hashlib
 from pathlib import Path
 
 from .display import StageDisplay
-from .environment import TOOLS, Environment
+from .environment import PACK, TOOLS, Environment
 
 SCRIPT = TOOLS / "demo_inputs.py"
+SOURCES = (SCRIPT, PACK / "tests" / "synthetic_face.py")
+"""What the demo's files are made by."""
 
 
 def ensure_demo_inputs(environment: Environment) -> None:
@@ -19,7 +21,7 @@ def ensure_demo_inputs(environment: Environment) -> None:
     if not SCRIPT.exists():
         print(f"No demo inputs: {SCRIPT} is missing.", flush=True)
         return
-    version = hashlib.sha256(SCRIPT.read_bytes()).hexdigest()
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()
     if mark.exists() and mark.read_text() == version and demo_files(folder):
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,9 @@ PACK = Path(__file__).resolve().parents[2]
 
 TOOLS = PACK / "tools"
 
+OUTDATED = "made from other requirements"
+"""The one fault that is mended by installing on top, as the environment is whole otherwise."""
+
 FORMAT = 1
 """Part of the fingerprint: raise it when the stages themselves change."""
 
@@ -114,10 +117,10 @@ class Environment:
         stamp = _read_stamp(self.stamp)
         if stamp is None:
             return "its stamp cannot be read"
-        if stamp["fingerprint"] != self.fingerprint():
-            return "made from other requirements"
         if not _runs(self.python):
             return "its Python does not run"
+        if _python_release(self.venv) != sys.version_info[:2]:
+            return "made for another Python"
         site = integrity.site_packages(self.venv)
         if site is None:
             return "its packages are gone"
@@ -127,6 +130,8 @@ class Environment:
             return f"{len(damaged)} installed files are missing or damaged ({min(damaged)})"
         if not self.other_comfyui and integrity.tree_digest(self.comfyui) != stamp["comfyui"]:
             return "the copy of ComfyUI is damaged"
+        if stamp["fingerprint"] != self.fingerprint():
+            return OUTDATED
         return None
 
     def write_stamp(self) -> None:
@@ -175,6 +180,15 @@ def _read_stamp(path: Path) -> dict | None:
         return None
     keys = {"fingerprint", "distributions", "accepted_damage", "comfyui"}
     return stamp if isinstance(stamp, dict) and keys <= stamp.keys() else None
+
+
+def _python_release(venv: Path) -> tuple[int, ...]:
+    """The Python that a virtual environment was made with, such as (3, 11)."""
+    for line in (venv / "pyvenv.cfg").read_text().splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "version":
+            return tuple(int(part) for part in value.strip().split(".")[:2])
+    return ()
 
 
 def _runs(python: Path) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .display import StageDisplay, StageFailed
-from .environment import PACK, TOOLS, Environment
+from .environment import OUTDATED, PACK, TOOLS, Environment
 from .integrity import site_packages
 
 NO_DEPENDENCIES = ("requirements-host.txt", "requirements-models.txt", "requirements-demo.txt")
@@ -27,16 +27,17 @@ def ensure(environment: Environment) -> None:
     with _exclusive(environment.folder / "lock"):
         if fault := environment.fault():
             print(f"Making the environment in {environment.folder} ({fault}).", flush=True)
-            _make(environment)
+            _make(environment, on_top=fault == OUTDATED)
 
 
-def _make(environment: Environment) -> None:
+def _make(environment: Environment, on_top: bool) -> None:
     _warn_of_full_disk(environment.folder)
     environment.stamp.unlink(missing_ok=True)
     environment.log.unlink(missing_ok=True)
     display = StageDisplay(5, environment.log)
     with display.stage("Python environment"):
-        _make_venv(environment, display)
+        if not on_top:
+            _make_venv(environment, display)
     with display.stage("PyTorch"):
         _install_torch(environment, display)
     with display.stage("packages of ComfyUI, the pack and the tests"):
