@@ -136,7 +136,13 @@ class LipSync:
                     seed=self.settings.seed,
                     steps=self.settings.steps,
                 )
-                frames = composite_span(self.track, span, frames, crops, source)
+                frames = composite(
+                    frames,
+                    crops,
+                    source,
+                    self.track.frame_to_crop[span],
+                    self.track.visible[span],
+                )
             yield frames
             if on_progress is not None:
                 on_progress(span.stop, self.clip.frame_count)
