@@ -3,10 +3,14 @@
 from comfy_api.latest import ComfyExtension, io
 
 from . import host
+from .compositing import CompositeFace
 from .face import TrackFace
+from .lip_sync import LipSync
 from .media import FitClipToSpeech, LoadReferenceClip
 from .models import LoadLipRenderer, LoadMotionPredictor
 from .motion import EncodeSpeech, PredictLipMotion
+from .render import DecodeLipLatents, SampleLipRenderer
+from .style import LoadStyle, SaveStyle, StyleReference
 
 
 class LipStyleExtension(ComfyExtension):
@@ -16,11 +20,18 @@ class LipStyleExtension(ComfyExtension):
         # Here, because older versions of ComfyUI do not call on_load.
         host.register_folders()
         return [
+            LipSync,
             LoadMotionPredictor,
             LoadLipRenderer,
             LoadReferenceClip,
+            StyleReference,
+            LoadStyle,
+            SaveStyle,
             EncodeSpeech,
             PredictLipMotion,
             FitClipToSpeech,
             TrackFace,
+            SampleLipRenderer,
+            DecodeLipLatents,
+            CompositeFace,
         ]

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..lipsync_core.pipeline import cut
 from ..lipsync_core.steps import change_mask, compose_frames
 from . import host, types
 from .schema import Schema
@@ -25,7 +26,11 @@ class CompositeFace(io.ComfyNode):
                     tooltip="One square crop per frame, from Decode Lip Latents, upscaled or "
                     "restored as you like.",
                 ),
-                io.Audio.Input("audio", tooltip="The new speech, which becomes the sound."),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="The new speech, which becomes the sound; without it the video's own.",
+                ),
                 io.Mask.Input(
                     "occluder",
                     optional=True,
@@ -42,9 +47,10 @@ class CompositeFace(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, video, face_track, crops, audio, occluder=None) -> io.NodeOutput:
+    def execute(cls, video, face_track, crops, audio=None, occluder=None) -> io.NodeOutput:
         clip = clip_of(video)
         faces = host.pictures(crops)
         frames = compose_frames(clip, face_track, faces, occluder)
-        composed = written_video(clip, frames, host.speech(audio), host.Progress())
+        heard = clip.audio() if audio is None else cut(host.speech(audio), clip.duration)
+        composed = written_video(clip, frames, heard, host.Progress())
         return io.NodeOutput(composed, change_mask(clip, face_track, faces.shape[1], occluder))

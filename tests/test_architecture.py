@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "media": {"types", "errors"},
     "weights": {"types", "errors"},
     **{stage: BASE for stage in STAGES},
+    "steps": BASE | STAGES | {"pipeline"},
     "pipeline": BASE | STAGES,
     "training": BASE | STAGES,
     "evaluation": BASE | STAGES | {"pipeline"},

@@ -1,0 +1,67 @@
+"""Tiny random models and files of a talking face, for tests of the nodes."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import tiny_renderer
+import torch
+from synthetic_face import humming, sway, syllables, talking_face
+
+from lipsync_core.checkpoint import save_model
+from lipsync_core.landmarks import MOVING
+from lipsync_core.media.writing import write_clip
+from lipsync_core.motion.basis import fit_basis
+from lipsync_core.motion.predictor import MotionPredictor, MotionPredictorConfig
+from lipsync_core.render.renderer import LipRenderer
+from lipsync_core.types import Audio
+
+MOTION_SIZE = 4
+PROVENANCE = {"data": "none: random weights, for tests"}
+
+
+def tiny_predictor(seed: int = 0) -> MotionPredictor:
+    """Hears Whisper's features; width 24, one layer each."""
+    torch.manual_seed(seed)
+    basis = fit_basis([torch.randn(64, len(MOVING), 3)], MOTION_SIZE)
+    config = MotionPredictorConfig(
+        basis=basis.id,
+        encoder="whisper-tiny:2+4",
+        motion_size=MOTION_SIZE,
+        width=24,
+        heads=2,
+        encoder_layers=1,
+        decoder_layers=1,
+    )
+    predictor = MotionPredictor(config)
+    predictor.basis_components.copy_(basis.components)
+    return predictor.eval()
+
+
+def save_tiny_models(folder: Path) -> tuple[str, str]:
+    """Writes a predictor and a renderer that fit each other; returns their file names."""
+    predictor = tiny_predictor()
+    torch.manual_seed(1)
+    config = replace(tiny_renderer.CONFIG, basis=predictor.config.basis, motion_dim=MOTION_SIZE)
+    names = "tiny_predictor.safetensors", "tiny_renderer.safetensors"
+    save_model(folder / names[0], predictor, PROVENANCE)
+    save_model(folder / names[1], LipRenderer(config), PROVENANCE)
+    return names
+
+
+def write_talking_face(
+    path: Path,
+    frame_count: int = 50,
+    fps: Fraction = Fraction(25),
+    height: int = 240,
+    width: int = 320,
+    sound: bool = True,
+    seed: int = 0,
+) -> Audio:
+    """An mp4 of the synthetic face; returns the sound that goes with it."""
+    opening = syllables(frame_count, fps, seed)
+    matrices = sway(frame_count, height, width, 1.0, fps)
+    face = talking_face(opening, matrices, height, width, fps)
+    audio = humming(opening, fps)
+    write_clip(path, [face.frames], fps, height, width, audio if sound else None)
+    return audio
