@@ -20,7 +20,7 @@ from .choice import FaceChoice
 from .following import FaceFollower
 from .landmarking import FaceLandmarker
 from .neutral import neutral_shape
-from .shots import CutDetector
+from .shots import mark_cuts
 from .smoothing import bridge, smooth
 
 SMOOTHING = 0.08
@@ -81,11 +81,11 @@ def _follow(
     on_progress: OnProgress | None,
 ) -> tuple[Float[Tensor, "t k 3"], Bool[Tensor, " t"], tuple[int, ...]]:
     """Landmarks of every frame, in which of them they were found, and the cuts."""
-    follower, cut_detector = FaceFollower(landmarker, choice), CutDetector()
+    follower = FaceFollower(landmarker, choice)
     landmarks = torch.zeros(clip.frame_count, len(TRACKED), 3)
     found = torch.zeros(clip.frame_count, dtype=torch.bool)
     cuts = []
-    for index, (frame, is_cut) in enumerate(cut_detector.watch(_frames(clip))):
+    for index, (frame, is_cut) in enumerate(mark_cuts(_frames(clip))):
         if is_cut:
             cuts.append(index)
             follower.start_shot()
@@ -99,10 +99,13 @@ def _follow(
 
 def _frames(clip: Clip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """The clip's frames one by one, read in chunks of bounded size."""
+    import cv2
+
     chunk = max(1, CHUNK_BYTES // (clip.height * clip.width * 3 * 4))
     for start in range(0, clip.frame_count, chunk):
         frames = clip.frames(start, min(start + chunk, clip.frame_count))
-        yield from (frames * 255 + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
+        for frame in frames.cpu().numpy():
+            yield cv2.convertScaleAbs(frame, alpha=255)
 
 
 def _usable(landmarks: Float[Tensor, "t k 3"], height: int, width: int) -> Bool[Tensor, " t"]:
