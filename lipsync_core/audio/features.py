@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import SpeechError
+from ..media.audio_file import resample
 from ..types import MOTION_RATE, Audio, OnProgress, SpeechFeatures
 from .encoder import SAMPLE_RATE, WINDOW_SECONDS, SpeechEncoder, pad_windows
 
@@ -66,14 +67,4 @@ def _checked(audio: Audio) -> Float[Tensor, " n"]:
             "the audio holds NaN or infinite samples: export it again, "
             "or take out the filter that made them"
         )
-    return _at_16_khz(audio)
-
-
-def _at_16_khz(audio: Audio) -> Float[Tensor, " n"]:
-    import librosa
-
-    samples = audio.waveform.detach().cpu().float()
-    if audio.sample_rate == SAMPLE_RATE:
-        return samples
-    resampled = librosa.resample(samples.numpy(), orig_sr=audio.sample_rate, target_sr=SAMPLE_RATE)
-    return torch.from_numpy(resampled)
+    return resample(audio, SAMPLE_RATE).waveform.detach().cpu().float()
