@@ -7,6 +7,7 @@ Pixels inside the mask are hidden before they are encoded, so the old mouth cann
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -137,3 +138,13 @@ def window_slices(size: int) -> tuple[slice, slice]:
     """(rows, columns) of the window in a crop, or a latent of a whole crop, of `size` a side."""
     left, top, side = (round(size * x) for x in (WINDOW_LEFT, WINDOW_TOP, WINDOW_SIDE))
     return slice(top, top + side), slice(left, left + side)
+
+
+def network_crops(crops: Float[Tensor, "t s s 3"]) -> Float[Tensor, "t 3 s s"]:
+    """Crops in [0, 1] as networks see them, in [-1, 1]."""
+    return rearrange(crops, "t h w c -> t c h w").float() * 2 - 1
+
+
+def picture_crops(pictures: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "t h w 3"]:
+    """What networks return as pictures in [0, 1]."""
+    return rearrange((pictures.clamp(-1, 1) + 1) / 2, "t c h w -> t h w c")

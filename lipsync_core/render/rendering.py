@@ -1,0 +1,149 @@
+"""Crops, lip motion and times in; crops with new lips out.
+
+A frame depends on nothing but its own crop, the motion about its time, its references and the
+seed, so a clip may be rendered in any chunks.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import ModelError
+from ..types import LipMotion, OnProgress
+from .motion_windows import motion_windows
+from .precision import autocast
+from .references import References
+from .renderer import LipRenderer, network_crops, picture_crops, window_slices
+from .sampling import sample, shared_noise
+from .unet import Conditioning
+
+BATCH = 16
+"""Frames that go through the networks at a time."""
+FEATHER = 1 / 32
+"""Width of the seam between made and kept pixels, of the crop's side; it lies inside the mask."""
+
+
+def render_lips(
+    renderer: LipRenderer,
+    crops: Float[Tensor, "t s s 3"],
+    motion: LipMotion,
+    times: Float[Tensor, " t"],
+    references: References,
+    *,
+    seed: int = 0,
+    steps: int = 1,
+    on_progress: OnProgress | None = None,
+) -> Float[Tensor, "t s s 3"]:
+    """`crops` in [0, 1], of frames at `times` (seconds), with the lips of `motion`.
+
+    Pixels outside the mask stay bit for bit. Raises ModelError when the motion is of another basis
+    than the renderer's, ValueError when crops have another size or lengths differ.
+    """
+    latents = sample_lip_latents(
+        renderer, crops, motion, times, references, seed=seed, steps=steps, on_progress=on_progress
+    )
+    return decode_lip_latents(renderer, latents, crops)
+
+
+@torch.no_grad()
+def sample_lip_latents(
+    renderer: LipRenderer,
+    crops: Float[Tensor, "t s s 3"],
+    motion: LipMotion,
+    times: Float[Tensor, " t"],
+    references: References,
+    *,
+    seed: int = 0,
+    steps: int = 1,
+    on_progress: OnProgress | None = None,
+) -> Float[Tensor, "t c h w"]:
+    """Latents of the windows of `crops` (3/4 of the crop's side) with the lips of `motion`.
+
+    Every frame starts from the same noise, drawn from `seed`. Returned on the crops' device;
+    errors as `render_lips`.
+    """
+    _check(renderer, crops, motion, times, references)
+    config = renderer.config
+    shape = (config.codec_latent_channels, config.latent_size, config.latent_size)
+    noise = shared_noise(shape, torch.Generator().manual_seed(seed)).to(renderer.device)
+    windows = motion_windows(motion.coefficients.float(), times, config.motion_window_steps)
+    features = references.features.to(renderer.device)
+    latents = []
+    for frames in _batches(len(crops)):
+        pictures = network_crops(crops[frames]).to(renderer.device)
+        with autocast(renderer.device):
+            condition = Conditioning(
+                masked=renderer.encode_masked(pictures),
+                mask=renderer.latent_mask(),
+                motion=renderer.normalised_motion(windows[frames].to(renderer.device)),
+                choice=references.choice[frames].to(renderer.device),
+                usable=references.usable[frames].to(renderer.device),
+            )
+
+            def denoise(x: Tensor, t: Tensor, condition: Conditioning = condition) -> Tensor:
+                return renderer.unet(x, t, features, condition)
+
+            sampled = sample(denoise, noise.expand(len(pictures), *shape), steps)
+        latents.append(sampled.to(crops.device))
+        if on_progress is not None:
+            on_progress(min(frames.stop, len(crops)), len(crops))
+    return torch.cat(latents)
+
+
+@torch.no_grad()
+def decode_lip_latents(
+    renderer: LipRenderer,
+    latents: Float[Tensor, "t c h w"],
+    crops: Float[Tensor, "t s s 3"],
+) -> Float[Tensor, "t s s 3"]:
+    """`crops` with what `latents` decode to inside the mask, feathered along its inner edge."""
+    seam = feathered_mask(renderer).to(crops.device)
+    rows, columns = window_slices(renderer.config.crop_size)
+    seam = seam[0, 0, rows, columns, None]
+    rendered = crops.clone()
+    for frames in _batches(len(crops)):
+        with autocast(renderer.device):
+            pictures = renderer.decode(latents[frames].to(renderer.device))
+        made = picture_crops(pictures).to(crops)
+        kept = crops[frames, rows, columns]
+        rendered[frames, rows, columns] = torch.where(seam > 0, kept + seam * (made - kept), kept)
+    return rendered
+
+
+def feathered_mask(renderer: LipRenderer) -> Float[Tensor, "1 1 s s"]:
+    """1 well inside the mask, falling to 0 at its edge, 0 outside."""
+    reach = max(1, round(FEATHER * renderer.config.crop_size))
+    mask = renderer.pixel_mask()
+    blurred = functional.avg_pool2d(mask, 2 * reach + 1, 1, reach, count_include_pad=False)
+    return (2 * blurred - 1).clamp(0, 1) * mask
+
+
+def _batches(count: int) -> Iterator[slice]:
+    for start in range(0, count, BATCH):
+        yield slice(start, start + BATCH)
+
+
+def _check(
+    renderer: LipRenderer,
+    crops: Float[Tensor, "t s s 3"],
+    motion: LipMotion,
+    times: Float[Tensor, " t"],
+    references: References,
+) -> None:
+    config = renderer.config
+    if motion.basis != config.basis:
+        raise ModelError(
+            f"the lip motion is of basis {motion.basis}, the renderer needs {config.basis}: "
+            "use the predictor that this renderer was trained with"
+        )
+    if crops.shape[1] != config.crop_size:
+        raise ValueError(f"crops of {crops.shape[1]} pixels, {config.crop_size} are needed")
+    lengths = {len(crops), len(times), len(references.choice)}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{len(crops)} crops, {len(times)} times and references for "
+            f"{len(references.choice)} frames: they go one to one"
+        )
