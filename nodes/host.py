@@ -54,11 +54,11 @@ def model_names(kind: str) -> list[str]:
 
 
 def output_names(kind: str) -> list[str]:
-    """The files of `kind` in the output folder, marked as such."""
-    folder = Path(folder_paths.get_output_directory())
-    found = sorted(folder.rglob("*.safetensors")) if folder.is_dir() else []
+    """The files of `kind` in our part of the output folder, marked as such."""
+    output = Path(folder_paths.get_output_directory())
+    found = sorted((output / FOLDER).rglob("*.safetensors"))
     return [
-        path.relative_to(folder).as_posix() + ON_OUTPUT for path in found if kind_of(path) == kind
+        path.relative_to(output).as_posix() + ON_OUTPUT for path in found if kind_of(path) == kind
     ]
 
 
@@ -83,18 +83,17 @@ def model_file(name: str) -> Path:
 
     Raises ModelError when there is none: a name cannot lead out of these folders.
     """
+    folders = model_folders()
     if name.endswith(ON_OUTPUT):
-        folder = folder_paths.get_output_directory()
+        folders = [Path(folder_paths.get_output_directory())]
+    for folder in folders:
         path = _inside(folder, name.removesuffix(ON_OUTPUT))
-    else:
-        found = folder_paths.get_full_path(FOLDER, name) if name and ".." not in name else None
-        path = found and Path(found)
-    if not path or not path.is_file():
-        raise ModelError(
-            f"there is no file '{name}' in models/{FOLDER}: choose one of the list, or put it "
-            "there and press R to read the folders again"
-        )
-    return path
+        if path is not None and path.is_file():
+            return path
+    raise ModelError(
+        f"there is no file '{name}' in models/{FOLDER}: choose one of the list, or put it there "
+        "and press R to read the folders again"
+    )
 
 
 def is_model(name: str | None, kind: str) -> bool | str:
@@ -121,7 +120,7 @@ def input_file(name: str) -> Path:
     Raises MediaError when there is none: a name cannot lead out of these folders.
     """
     bare, folder = folder_paths.annotated_filepath(name)
-    path = _inside(folder or folder_paths.get_input_directory(), bare.strip())
+    path = _inside(Path(folder or folder_paths.get_input_directory()), bare.strip())
     if path is None or not path.is_file():
         raise MediaError(f"there is no file '{name}' in ComfyUI's input folder: upload it first")
     return path
@@ -135,11 +134,11 @@ def is_input(name: str | None) -> bool | str:
         return str(error)
 
 
-def _inside(folder: str, name: str) -> Path | None:
+def _inside(folder: Path, name: str) -> Path | None:
     """`name` in `folder`, None if it leads out of it. Links inside the folder are the owner's."""
-    root = os.path.abspath(folder)
-    path = os.path.abspath(os.path.join(root, name))
-    return Path(path) if os.path.commonpath([root, path]) == root else None
+    root = Path(os.path.abspath(folder))
+    path = Path(os.path.abspath(root / name))
+    return path if path.is_relative_to(root) else None
 
 
 def temp_file(suffix: str) -> Path:

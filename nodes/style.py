@@ -74,7 +74,7 @@ class LoadStyle(io.ComfyNode):
                 io.Combo.Input(
                     "file",
                     options=host.model_names(KIND) + host.output_names(KIND),
-                    tooltip="A style in models/lipstyle, in the output folder, or shipped with "
+                    tooltip="A style in models/lipstyle or output/lipstyle, or one that comes with "
                     "LipStyle.",
                 ),
             ],

@@ -86,9 +86,11 @@ class ClipVideo(Input.Video):
         strict_duration: bool = False,
     ) -> "ClipVideo | None":
         """What the core's Trim Video asks for; None if nothing (or too little) is left."""
-        start, duration = start_time or 0.0, duration or None
-        left = self.clip.duration - start
-        if left <= 0 or (strict_duration and duration is not None and duration > left + 1e-6):
+        whole, start, duration = self.clip.duration, start_time or 0.0, duration or None
+        if start < 0:  # counted from the end
+            start = max(0.0, whole + start)
+        left = whole - start
+        if left * self.clip.fps < 1 or (strict_duration and duration and duration > left + 1e-6):
             return None
         return ClipVideo(trim_clip(self.clip, start, duration))
 

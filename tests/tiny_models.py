@@ -13,8 +13,9 @@ from lipsync_core.landmarks import MOVING
 from lipsync_core.media.writing import write_clip
 from lipsync_core.motion.basis import fit_basis
 from lipsync_core.motion.predictor import MotionPredictor, MotionPredictorConfig
+from lipsync_core.motion.style import make_style_reference, save_style
 from lipsync_core.render.renderer import LipRenderer
-from lipsync_core.types import Audio
+from lipsync_core.types import Audio, LipMotion, SpeechFeatures
 
 MOTION_SIZE = 4
 PROVENANCE = {"data": "none: random weights, for tests"}
@@ -47,6 +48,16 @@ def save_tiny_models(folder: Path) -> tuple[str, str]:
     save_model(folder / names[0], predictor, PROVENANCE)
     save_model(folder / names[1], LipRenderer(config), PROVENANCE)
     return names
+
+
+def save_tiny_style(path: Path) -> None:
+    """Two seconds of random speech and motion that fit `tiny_predictor`."""
+    config, steps = tiny_predictor().config, 50
+    speech = SpeechFeatures(torch.randn(steps, config.speech_width), config.encoder)
+    motion = LipMotion(
+        0.1 * torch.randn(steps, MOTION_SIZE), torch.ones(steps, dtype=torch.bool), config.basis
+    )
+    save_style(path, make_style_reference(speech, motion, "random numbers, for tests"))
 
 
 def write_talking_face(
