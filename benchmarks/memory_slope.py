@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from synthetic_face import humming, sway, syllables, talking_face
 from tiny_models import save_tiny_models
 
 from lipsync_core.media.writing import ClipWriter
 
+ROOT = Path(__file__).parents[1]
 HEIGHT, WIDTH, FPS = 720, 1280, Fraction(25)
 LOOP = 50
 """Frames drawn once and written again and again."""
