@@ -57,6 +57,7 @@ async function load(workflow) {
   window.app.graph.arrange(60);
   for (const [number, { _meta }] of Object.entries(workflow)) {
     const node = window.app.graph.getNodeById(number);
+    if (!node) continue; // of a missing type
     // a seed that stays: the first run of a saved workflow gives what its picture shows
     const afterRun = node.widgets?.find((widget) => widget.name === 'control_after_generate');
     if (afterRun) afterRun.value = 'fixed';
