@@ -64,14 +64,14 @@ def test_a_codec_learns_a_few_pictures():
     optimizer = torch.optim.Adam(codec.parameters(), lr=5e-3)
     weights, noise = torch.ones(4, 1, 32, 32), torch.zeros(4, 8, 4, 4)
     before = psnr(codec(images, noise)[0] / 2, images / 2).mean()
-    for _ in range(120):
+    for _ in range(60):
         reconstructed, _ = codec(images, noise)
         loss, _ = reconstruction_loss(reconstructed, images, weights, ReconstructionWeights())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     after = psnr(codec(images, noise)[0] / 2, images / 2).mean()
-    assert after > 26 and after > before + 10
+    assert after > 24 and after > before + 8
 
 
 def test_blur_costs_contrast_even_where_its_error_is_small():

@@ -1,4 +1,4 @@
-"""Tiny random renderers, and clips of a drawn mouth whose height is the first motion coefficient."""
+"""Tiny random renderers, drawn mouths of any height, and tracks of a face at rest."""
 
 from fractions import Fraction
 
@@ -45,7 +45,7 @@ def mouth_crops(openings: torch.Tensor, size: int = SIZE) -> torch.Tensor:
 
 
 def face_track(openings: torch.Tensor, turn: torch.Tensor | None = None) -> FaceTrack:
-    """A face at rest in a 128-pixel frame that is its own crop; `turn` shifts the nose, in pixels."""
+    """A face in 128-pixel frames that are their own crops; `turn` shifts the nose, in pixels."""
     count = len(openings)
     face = canonical(TRACKED)
     corner = torch.tensor([CROP_LEFT, CROP_TOP])

@@ -86,7 +86,7 @@ class ReferenceAttention(nn.Module):
 
     frequencies: Float[Tensor, "heads f 2"]
 
-    def keys_values(self, features: Float[Tensor, "r f h w"]) -> Float[Tensor, "r l 2*c"]:
+    def keys_values(self, features: Float[Tensor, "r f h w"]) -> Float[Tensor, "r l pairs"]:
         """What references offer, for `forward`: independent of the picture, so computed once."""
         pairs = self.key_value(rearrange(features, "r f h w -> r (h w) f"))
         keys, values = pairs.chunk(2, -1)
@@ -96,7 +96,7 @@ class ReferenceAttention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "b c h w"],
-        keys_values: Float[Tensor, "b n l 2*c"],
+        keys_values: Float[Tensor, "b n l pairs"],
         usable: Bool[Tensor, "b n"],
     ) -> Float[Tensor, "b c h w"]:
         height, width = x.shape[-2:]

@@ -9,7 +9,7 @@ from ..types import MOTION_RATE
 
 def motion_windows(
     coefficients: Float[Tensor, "n m"], times: Float[Tensor, " t"], steps: int
-) -> Float[Tensor, "t w m"]:
+) -> Float[Tensor, "t steps m"]:
     """The 25 Hz motion at `steps` moments, 1/25 s apart, centred on each of `times` (seconds).
 
     Linear between the steps of `coefficients`; the first and last hold beyond the ends. Any frame

@@ -67,17 +67,17 @@ def choose_references(track: FaceTrack, reference: FaceTrack | None = None) -> R
             "no frame of the reference clip shows the face: give a clip in which it is seen"
         )
     poses, openings = crop_poses(source), crop_openings(source)
-    pool = torch.tensor(_pool(seen, poses, openings))
-    distance = _pose_distance(_smoothed(crop_poses(track)), poses[pool])
+    pool = _pool(seen, poses, openings)
+    by_opening = sorted(range(len(pool)), key=lambda i: float(openings[pool[i]]))
+    # Plain numbers: a long clip asks thousands of times.
+    distances = _pose_distance(_smoothed(crop_poses(track)), poses[pool]).tolist()
     choice, usable = [], []
-    for frame in range(len(track.visible)):
-        allowed = torch.arange(len(pool))
-        if reference is None:
-            allowed = _distant(pool, frame)
-        chosen = _nearest_of_each_mouth(allowed, distance[frame], openings[pool])
+    for frame, distance in enumerate(distances):
+        allowed = by_opening if reference is not None else _distant(by_opening, pool, frame)
+        chosen = _nearest_of_each_mouth(allowed, distance)
         usable.append([True] * len(chosen) + [False] * (PER_FRAME - len(chosen)))
         choice.append(chosen + chosen[:1] * (PER_FRAME - len(chosen)))
-    return ReferenceChoice(tuple(pool.tolist()), torch.tensor(choice), torch.tensor(usable))
+    return ReferenceChoice(tuple(pool), torch.tensor(choice), torch.tensor(usable))
 
 
 @torch.no_grad()
@@ -131,29 +131,27 @@ def _pool(
     return pool
 
 
-def _distant(pool: Int[Tensor, " p"], frame: int) -> Int[Tensor, " q"]:
-    """Positions of the pool that a target of the same clip may use."""
-    distance = (pool - frame).abs()
-    allowed = (distance >= DISTANCE).nonzero()[:, 0]
-    if len(allowed) < PER_FRAME:
-        allowed = distance.argsort(descending=True, stable=True)[:PER_FRAME]
-        others = allowed[distance[allowed] > 0]
-        allowed = others if len(others) else allowed
-    return allowed
+def _distant(positions: list[int], pool: list[int], frame: int) -> list[int]:
+    """Those of the pool's `positions`, in their order, that a target of the same clip may use."""
+    allowed = [i for i in positions if abs(pool[i] - frame) >= DISTANCE]
+    if len(allowed) >= PER_FRAME:
+        return allowed
+    farthest = sorted(positions, key=lambda i: -abs(pool[i] - frame))[:PER_FRAME]
+    others = [i for i in positions if i in farthest and pool[i] != frame]
+    return others or farthest
 
 
-def _nearest_of_each_mouth(
-    allowed: Int[Tensor, " q"], distance: Float[Tensor, " p"], openings: Float[Tensor, " p"]
-) -> list[int]:
-    """Of the allowed, the nearest in pose among the closed mouths and among the open ones, then
-    the next nearest of any."""
-    by_opening = allowed[openings[allowed].argsort(stable=True)]
-    half = (len(by_opening) + 1) // 2
+def _nearest_of_each_mouth(allowed: list[int], distance: list[float]) -> list[int]:
+    """The nearest in pose of the most closed mouths and of the most open ones, then of any.
+
+    `allowed` rises in opening.
+    """
+    third = max(1, len(allowed) // 3)
     nearest: list[int] = []
-    for group in (by_opening[:half], by_opening[half:], *[by_opening] * PER_FRAME):
-        left = [int(i) for i in group if int(i) not in nearest]
+    for group in (allowed[:third], allowed[-third:], *[allowed] * PER_FRAME):
+        left = [i for i in group if i not in nearest]
         if left and len(nearest) < PER_FRAME:
-            nearest.append(min(left, key=lambda i: float(distance[i])))
+            nearest.append(min(left, key=distance.__getitem__))
     return nearest
 
 

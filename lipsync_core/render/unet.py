@@ -25,7 +25,7 @@ class Conditioning:
     """Latents of the crops with the mask's inside hidden."""
     mask: Float[Tensor, "1 1 h w"]
     """The share of each latent's pixels that is hidden."""
-    motion: Float[Tensor, "b w m"]
+    motion: Float[Tensor, "b steps m"]
     """Windows of normalised motion coefficients about the pictures' times."""
     choice: Int[Tensor, "b n"]
     """Which of a pool of references each picture may look at."""
@@ -101,7 +101,7 @@ class LipUNet(nn.Module):
 
         `references` is what `encode_references` made of the pool.
         """
-        style = self.motion(rearrange(condition.motion, "b w m -> b (w m)"))
+        style = self.motion(rearrange(condition.motion, "b steps m -> b (steps m)"))
         moment = self.time(time_features(time))
         fine_pairs, coarse_pairs = self._chosen(references[condition.choice], noisy.shape[-2:])
 
@@ -126,7 +126,7 @@ class LipUNet(nn.Module):
 
     def _chosen(
         self, features: Float[Tensor, "b n f"], size: torch.Size
-    ) -> tuple[Float[Tensor, "b n l f"], Float[Tensor, "b n k g"]]:
+    ) -> tuple[Float[Tensor, "b n fine_places _"], Float[Tensor, "b n coarse_places _"]]:
         places = size[0] * size[1]
         length = places * 2 * self.fine_attention.query.out_channels
         fine, coarse = features.split([length, features.shape[-1] - length], dim=-1)

@@ -49,7 +49,7 @@ class RenderedBatch:
     """b = scenes x frames targets and a pool of p = scenes x references; pictures in [-1, 1]."""
 
     crops: Float[Tensor, "b 3 s s"]
-    motion: Float[Tensor, "b w m"]
+    motion: Float[Tensor, "b steps m"]
     references: Float[Tensor, "p 3 s s"]
     choice: Int[Tensor, "b n"]
     usable: Bool[Tensor, "b n"]

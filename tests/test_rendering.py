@@ -1,0 +1,164 @@
+"""Rendering a clip: the same in any chunks, the seed's noise, kept pixels, and what is refused."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from tiny_renderer import CONFIG, face_track, lip_motion, mouth_crops, tiny_renderer
+
+from lipsync_core.crop_geometry import crop_mask
+from lipsync_core.errors import ModelError
+from lipsync_core.render.references import References, choose_references, encode_references
+from lipsync_core.render.rendering import (
+    decode_lip_latents,
+    feathered_mask,
+    render_lips,
+    sample_lip_latents,
+)
+
+FRAMES = 20
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return tiny_renderer()
+
+
+@pytest.fixture(scope="module")
+def crops():
+    return mouth_crops(0.1 + 0.1 * torch.sin(torch.arange(FRAMES) * 0.5))
+
+
+@pytest.fixture(scope="module")
+def references(renderer, crops) -> References:
+    choice = choose_references(face_track(torch.arange(FRAMES).float()))
+    return encode_references(renderer, crops[list(choice.frames)], choice)
+
+
+def motion(seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    return lip_motion(torch.randn(FRAMES, CONFIG.motion_dim, generator=generator))
+
+
+def times(fps: float = 25.0):
+    return torch.arange(FRAMES).double() / fps
+
+
+def test_any_chunks_give_the_same_frames(renderer, crops, references):
+    whole = render_lips(renderer, crops, motion(), times(), references, seed=3, steps=2)
+    for edges in ([0, 7, 20], [0, 1, 2, 19, 20]):
+        parts = [
+            render_lips(
+                renderer,
+                crops[a:b],
+                motion(),
+                times()[a:b],
+                references.of(slice(a, b)),
+                seed=3,
+                steps=2,
+            )
+            for a, b in pairwise(edges)
+        ]
+        # Kernels for other batch sizes round differently, by less than a step of 8 bits.
+        assert (torch.cat(parts) - whole).abs().max() < 1 / 255
+
+
+def test_pixels_outside_the_mask_stay_bit_for_bit(renderer, crops, references):
+    rendered = render_lips(renderer, crops, motion(), times(), references)
+    outside = crop_mask(128) == 0
+    assert torch.equal(rendered[:, outside], crops[:, outside])
+    assert rendered.shape == crops.shape and rendered.min() >= 0 and rendered.max() <= 1
+    assert not torch.equal(rendered, crops)
+
+
+def test_the_old_mouth_has_no_part_in_the_new_one(renderer, crops, references):
+    """Well inside the mask, other pixels of the source change nothing."""
+    mask = crop_mask(128)[..., None]
+    changed = crops * (1 - mask) + mask * crops.flip(1)
+    inside = feathered_mask(renderer)[0, 0] == 1
+    first, second = (
+        render_lips(renderer, source, motion(), times(), references)[:, inside]
+        for source in (crops, changed)
+    )
+    assert torch.equal(first, second)
+
+
+def test_the_seam_lies_inside_the_mask(renderer):
+    seam, mask = feathered_mask(renderer)[0, 0], crop_mask(128)
+    assert (seam[mask == 0] == 0).all()
+    assert (seam == 1).sum() > 0.75 * mask.sum()
+    assert seam.diff(dim=0).abs().max() < 0.5
+
+
+def test_the_seed_decides_the_noise(renderer, crops, references):
+    first, again, other = (
+        sample_lip_latents(renderer, crops, motion(), times(), references, seed=seed)
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=1e-3)
+
+
+def test_frames_that_are_alike_come_out_alike(renderer, crops, references):
+    """One noise for the clip: equal crops, motion and references give equal mouths."""
+    still = crops[:1].expand(FRAMES, -1, -1, -1)
+    one = references.of(slice(0, 1))
+    same = References(one.features, one.choice.expand(FRAMES, -1), one.usable.expand(FRAMES, -1))
+    rest = lip_motion(torch.ones(FRAMES, CONFIG.motion_dim))
+    latents = sample_lip_latents(renderer, still, rest, times(), same)
+    assert (latents - latents[:1]).abs().max() < 1e-2
+
+
+def test_motion_and_references_change_the_mouth(renderer, crops, references):
+    latents = sample_lip_latents(renderer, crops, motion(0), times(), references)
+    moved = sample_lip_latents(renderer, crops, motion(1), times(), references)
+    assert not torch.allclose(latents, moved, atol=1e-3)
+    other = References(references.features.flip(0), references.choice, references.usable)
+    shown = sample_lip_latents(renderer, crops, motion(0), times(), other)
+    assert not torch.allclose(latents, shown, atol=1e-3)
+
+
+def test_progress_counts_frames_and_may_cancel(renderer, crops, references):
+    seen = []
+    sample_lip_latents(
+        renderer,
+        crops,
+        motion(),
+        times(),
+        references,
+        on_progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(16, 20), (20, 20)]
+
+    class Cancelled(BaseException):
+        pass
+
+    def cancel(done, total):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        render_lips(renderer, crops, motion(), times(), references, on_progress=cancel)
+
+
+def test_motion_of_another_basis_is_refused(renderer, crops, references):
+    foreign = lip_motion(torch.zeros(FRAMES, CONFIG.motion_dim), basis="lip-pca:other")
+    with pytest.raises(ModelError, match="lip-pca:other"):
+        render_lips(renderer, crops, foreign, times(), references)
+
+
+def test_lengths_and_sizes_that_differ_are_refused(renderer, crops, references):
+    with pytest.raises(ValueError, match="one to one"):
+        render_lips(renderer, crops, motion(), times(), references.of(slice(0, 5)))
+    with pytest.raises(ValueError, match="64 pixels"):
+        render_lips(renderer, crops[:, ::2, ::2], motion(), times(), references)
+    with pytest.raises(ValueError, match="reference crops"):
+        encode_references(renderer, crops[:1], choose_references(face_track(torch.ones(9))))
+
+
+def test_decoding_what_was_encoded_is_the_codec(renderer, crops):
+    """Latents of the source decode to the codec's picture inside, the source outside."""
+    latents = renderer.encode(crops.permute(0, 3, 1, 2) * 2 - 1)
+    decoded = decode_lip_latents(renderer, latents, crops)
+    inside = feathered_mask(renderer)[0, 0] == 1
+    assert not torch.equal(decoded[:, inside], crops[:, inside])
+    assert torch.equal(decoded[:, crop_mask(128) == 0], crops[:, crop_mask(128) == 0])
