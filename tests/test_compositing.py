@@ -231,6 +231,16 @@ def test_crops_of_any_size_give_the_same_picture():
         assert (picture - pictures[0]).abs().mean() < 0.002
 
 
+def test_a_crop_much_larger_than_the_face_is_averaged_not_sampled():
+    crop_size, scale = 256, 0.3
+    frames, matrix = torch.full((1, HEIGHT, WIDTH, 3), 0.5), face_at(crop_size, scale)
+    source = crop_faces(frames, matrix, crop_size)
+    checks = torch.arange(crop_size)[:, None] + torch.arange(crop_size)
+    rendered = source + 0.4 * (1 - 2 * (checks % 2))[None, :, :, None]
+    result = composite(frames, rendered, source, matrix, SEEN)
+    assert (result - frames).abs().max() < 0.1
+
+
 def test_what_stands_in_front_of_the_face_stays():
     frames, matrix = noise(1, HEIGHT, WIDTH, 3), face_at(64, 1.8)
     source, rendered = crop_faces(frames, matrix, 64), noise(1, 64, 64, 3, seed=1)

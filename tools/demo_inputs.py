@@ -61,7 +61,7 @@ SCALE = 1.5
 """Frame pixels per pixel of the portrait: the eyes are 90 pixels apart."""
 PLACE = (0.5, 0.34)
 WIDEST = 0.2
-"""How far the lips open in the loudest syllable, eye distances."""
+"""How far the lips open in the loudest syllables, eye distances."""
 
 
 def main() -> int:
@@ -148,7 +148,7 @@ def lips_following(speech: Audio) -> torch.Tensor:
     spectrum = torch.fft.rfft(blocks * torch.hann_window(window)).abs()
     frequency = torch.fft.rfftfreq(window, 1 / speech.sample_rate)
     loudness = spectrum[:, (frequency > 200) & (frequency < 4000)].square().sum(dim=1).sqrt()
-    loudness = (loudness / loudness.max()).sqrt()
+    loudness = (loudness / loudness.quantile(0.95)).clamp(max=1).sqrt()
     opening = WIDEST * ((loudness - 0.2) / 0.8).clamp(min=0)
     steps = torch.linspace(0, 1, round(0.4 * FPS))
     opening = torch.cat([opening, REST_OPENING * steps.square() * (3 - 2 * steps)])

@@ -37,7 +37,7 @@ def colour_offset(
     plane = _fit_plane(_plane_terms(fit_size)[ring], difference[ring])
     if not plane.any():
         return None
-    return (_plane_terms(size) @ plane).astype(np.float32)
+    return _plane_terms(size) @ plane.astype(np.float32)
 
 
 @cache
@@ -51,7 +51,7 @@ def _plane_terms(size: int) -> Float[np.ndarray, "s s 3"]:
     """1, x and y of every pixel, x and y in [-1, 1]: the same plane for every size."""
     position = (np.arange(size) + 0.5) / size * 2 - 1
     x, y = np.meshgrid(position, position)
-    return np.stack((np.ones_like(x), x, y), axis=2)
+    return np.stack((np.ones_like(x), x, y), axis=2).astype(np.float32)
 
 
 def _fit_plane(

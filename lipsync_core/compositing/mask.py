@@ -46,13 +46,12 @@ def changed_weight(
     import cv2
 
     size = rendered.shape[0]
-    difference = np.abs(rendered - source).max(axis=2)
-    changed = (difference > UNCHANGED) & (distance_inside(size) > 0)
-    if not changed.any():
+    differences = cv2.absdiff(rendered, source)
+    unchanged = cv2.inRange(differences, (0, 0, 0), (UNCHANGED, UNCHANGED, UNCHANGED))
+    unchanged[distance_inside(size) == 0] = 255
+    if unchanged.all():
         return np.zeros((size, size), np.float32)
-    distance = cv2.distanceTransform(
-        (~changed).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-    )
+    distance = cv2.distanceTransform(unchanged, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return 1 - _smooth_step((distance - max(SOLID * size, 1)) / max(FADE * size, 1.5))
 
 
