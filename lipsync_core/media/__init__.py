@@ -6,6 +6,7 @@ colour     decoded frames <-> RGB in [0, 1], the right way up
 decoding   pictures of one stream by number, forwards and backwards
 file_clip  a video file as a `Clip`
 tensor_clip  pictures in memory as a `Clip`
+trimming   a part of any `Clip`
 fitting    a `Clip` -> one of the speech's length
 audio_file sound of any file -> mono; resampling
 writing    pictures and sound -> an mp4

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8, UInt16
+from jaxtyping import Float
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # these, pictures that go to RGB and back keep their luma to 60 dB (measured on 720p speech).
 _ACCURATE = 0x40000 | 0x80000  # ACCURATE_RND, BITEXACT
 _TO_RGB = _ACCURATE | 0x4 | 0x2000  # BICUBIC, FULL_CHR_H_INT
-_FROM_RGB = _ACCURATE | 0x20  # AREA
+_FROM_RGB = _ACCURATE | 0x4  # BICUBIC
 _LIMITED, _FULL = 1, 2  # AVColorRange
 _BT709, _BT601 = 1, 5  # SWS_CS_*
 # AVColorSpace -> SWS_CS_*: BT.709, FCC, the BT.601 pair, SMPTE 240M, the BT.2020 pair.
@@ -55,34 +55,44 @@ def orientation_of(frame: "av.VideoFrame") -> Orientation:
     return Orientation(upside_down=d < 0, mirrored=a < 0)
 
 
-def rgb_pixels(
-    frame: "av.VideoFrame", width: int, height: int
-) -> UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w 3"]:
-    """The frame as stored (not turned), RGB, 8 bits deep or 16 if it holds more than 8.
+def rgb_pixels(frame: "av.VideoFrame", width: int, height: int) -> tuple[np.ndarray, int]:
+    """The frame as stored (not turned), h w 3: RGB and the number that stands for white.
 
-    Files that name no matrix are read as players read them: BT.709 from 720 lines up, BT.601
-    below. High dynamic range is not tone-mapped.
+    8 bits deep, or 16 if the frame holds more than 8. Files that name no matrix are read as
+    players read them: BT.709 from 720 lines up, BT.601 below. High dynamic range is not
+    tone-mapped.
     """
-    deep = max(component.bits for component in frame.format.components) > 8
-    named = "rgb48le" if deep else "rgb24"
+    bits = max(component.bits for component in frame.format.components)
     guess = _BT709 if frame.height >= _LEAST_HD_HEIGHT else _BT601
     full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
     rgb = frame.reformat(
         width=width,
         height=height,
-        format=named,
+        format="rgb48le" if bits > 8 else "rgb24",
         src_colorspace=_MATRICES.get(int(frame.colorspace), guess),
         src_color_range=_FULL if full else _LIMITED,
         dst_color_range=_FULL,
         interpolation=_TO_RGB,
     )
-    return rgb.to_ndarray()
+    return rgb.to_ndarray(), _white(frame.format, bits, full)
 
 
-def store_unit_range(pixels: np.ndarray, picture: Float[Tensor, "h w 3"]) -> None:
-    """Fills `picture` with byte / 255 or word / 65535: rounding x * 255 gives the byte back."""
-    largest = np.float32(np.iinfo(pixels.dtype).max)
-    np.divide(pixels, largest, out=picture.numpy(), dtype=np.float32)
+def _white(pixel_format: "av.VideoFormat", bits: int, full: bool) -> int:
+    """libswscale moves deep YCbCr up to 16 bits by shifts, so that white falls short of 65535."""
+    if bits <= 8:
+        return 255
+    if pixel_format.is_rgb:
+        return 65535
+    grey = len(pixel_format.components) == 1
+    return ((1 << bits) - 1) << (16 - bits) if full or grey else 255 << 8
+
+
+def store_unit_range(pixels: np.ndarray, white: int, picture: Float[Tensor, "h w 3"]) -> None:
+    """Fills `picture` with pixels / white in [0, 1]; rounding x * 255 gives a byte back."""
+    out = picture.numpy()
+    np.divide(pixels, np.float32(white), out=out, dtype=np.float32)
+    if white > 255:
+        np.minimum(out, 1, out=out)
 
 
 def video_frame(picture: Float[Tensor, "h w 3"], pixel_format: str) -> "av.VideoFrame":

@@ -62,14 +62,15 @@ class FileClip(Clip):
         self._lock = Lock()
 
     def frames(self, start: int, stop: int) -> Float[Tensor, "t h w 3"]:
-        """Float32, k / 255 for byte k (k / 65535 for files of more than 8 bits)."""
+        """Float32: k / 255 for byte k; files of more than 8 bits keep their precision."""
         if not 0 <= start <= stop <= self.frame_count:
             raise ValueError(f"frames {start} to {stop} of a clip of {self.frame_count}")
         frames = torch.empty(stop - start, self.height, self.width, 3)
         with self._lock:
             for place, number in enumerate(self._shown[start:stop].tolist()):
-                pixels = rgb_pixels(self._decoder.picture(number), *self._stored_size)
-                store_unit_range(self._orientation.upright(pixels), frames[place])
+                picture = self._decoder.picture(number)
+                pixels, white = rgb_pixels(picture, *self._stored_size)
+                store_unit_range(self._orientation.upright(pixels), white, frames[place])
         return frames
 
     def audio(self) -> Audio | None:

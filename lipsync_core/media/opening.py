@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Source = Path | BytesIO
 """Where a media file is: on the disk, or whole in memory."""
 
+_TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+"""Demuxers that draw any text file as moving pictures of letters."""
+
 
 def source_name(source: Source) -> str:
     """What to call a source in a message."""
@@ -34,9 +37,13 @@ def open_input(source: Source) -> "av.container.InputContainer":
     try:
         # Play lists and the like may name further files and servers: only this file is read.
         options = {"protocol_whitelist": "file"}
-        return av.open(file, "r", options=options, metadata_errors="replace")
+        container = av.open(file, "r", options=options, metadata_errors="replace")
     except (FFmpegError, OSError) as error:
         raise MediaError(_why_not(source, error)) from error
+    if container.format.name in _TEXT_ART:
+        container.close()
+        raise MediaError(f"{source_name(source)} is text. Use a video or audio file.")
+    return container
 
 
 @contextmanager

@@ -38,7 +38,7 @@ _BT709, _LIMITED = (
 
 def write_clip(
     path: Path,
-    frames: Iterable[Float[Tensor, "t h w 3"]],
+    frames: Iterable[Float[Tensor, "_ h w 3"]],
     fps: Fraction,
     height: int,
     width: int,
@@ -143,6 +143,11 @@ class ClipWriter:
         stream.width, stream.height = self._width, self._height
         stream.pix_fmt = "yuv444p" if odd else "yuv420p"
         stream.options = {"crf": str(self._crf), "preset": "fast"}
+        if not odd:
+            # libswscale puts chroma midway between the columns; readers take H.264 that does not
+            # say so to have it on the left ones, and each copy would move its colours by half a
+            # pixel (measured).
+            stream.options["x264-params"] = "chromaloc=1"
         context = stream.codec_context
         context.time_base = 1 / self._fps
         context.colorspace = context.color_primaries = context.color_trc = _BT709
