@@ -42,7 +42,7 @@ class LipMotionBasis:
         return rearrange(flat, "... (points xyz) -> ... points xyz", xyz=3)
 
 
-def fit_basis(displacements: list[Float[Tensor, "t points 3"]], size: int = 24) -> LipMotionBasis:
+def fit_basis(displacements: list[Float[Tensor, "_ points 3"]], size: int = 24) -> LipMotionBasis:
     """Principal components over several sets of MOVING landmarks minus neutral.
 
     Each set counts the same however long it is, so that one much-seen speaker does not decide

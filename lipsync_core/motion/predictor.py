@@ -136,7 +136,9 @@ class MotionPredictor(Model):
         """Reference tokens and the motion seen with them, one pair per step."""
         known = seen[..., None].to(motion)
         seen_motion = torch.cat([motion / self.motion_scale * known, known], dim=-1)
-        moved = self.motion_in(seen_motion.transpose(1, 2)).transpose(1, 2)
+        # Hidden between the convolutions too: an absent step is like the clip's end.
+        moved = self.motion_in[:2](seen_motion.transpose(1, 2)) * known.transpose(1, 2)
+        moved = self.motion_in[2](moved).transpose(1, 2)
         value = self.pair_value(torch.cat([tokens, moved.to(tokens)], dim=-1))
         return StylePairs(self.key_norm(tokens), value)
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Float16
 from torch import Tensor, nn
 
+from ..errors import TrainingError
 from ..motion.basis import LipMotionBasis
 from .motion_clips import MotionClip, by_person, lip_gap
 from .style_transforms import (
@@ -84,6 +85,10 @@ class MotionGroups:
         self.basis, self.motion_scale, self.speech_scale = basis, motion_scale, speech_scale
         self.gates, self.silence = gates, silence
         self.people = by_person(clips)
+        if not self.people:
+            raise TrainingError(
+                "no person with two clips (or one of 2 s) to learn styles from: prepare more"
+            )
         self.names = sorted(self.people)
         # Who is much seen is drawn more often, but not in proportion.
         seen = [sum(clip.steps for clip in self.people[name]) for name in self.names]
@@ -150,9 +155,10 @@ class MotionGroups:
     def _styles(
         self, recipe: GroupRecipe, count: int, size: int, generator: torch.Generator
     ) -> StyleTransforms:
-        styled = draw_styles(count, size, generator, recipe.styles)
+        sounds = self.gates.sizes
+        styled = draw_styles(count, size, generator, recipe.styles, sounds)
         unstyled = torch.rand(count, generator=generator) < recipe.unstyled_share
-        return styled.where(~unstyled, no_styles(count, size))
+        return styled.where(~unstyled, no_styles(count, size, sounds))
 
     def draw_plain(self, recipe: GroupRecipe, generator: torch.Generator) -> PlainGroup:
         """Groups of one person each; who has fewer clips than a group takes fills part of it."""

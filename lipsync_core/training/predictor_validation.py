@@ -40,9 +40,10 @@ class StyleTest:
         plain = groups.draw_plain(recipe, generator)
         count, _, _, size = plain.motion.shape
         styles = {
-            name: draw_styles(count, size, generator, chances) for name, chances in FAMILIES.items()
+            name: draw_styles(count, size, generator, chances, groups.gates.sizes)
+            for name, chances in FAMILIES.items()
         }
-        other = draw_styles(count, size, generator, FAMILIES["shape"])
+        other = draw_styles(count, size, generator, FAMILIES["shape"], groups.gates.sizes)
         return StyleTest(groups, plain, styles, other)
 
 

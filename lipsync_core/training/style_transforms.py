@@ -44,7 +44,12 @@ class ContentGates:
     mean: Float[Tensor, " d"]
     projection: Float[Tensor, "d p"]
     """Onto whitened principal components."""
-    centres: tuple[Float[Tensor, "c p"], ...]
+    centres: tuple[Float[Tensor, "_ p"], ...]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many clusters and components it tells apart."""
+        return sum(map(len, self.centres)), self.projection.shape[1]
 
     @staticmethod
     def fit(
@@ -128,10 +133,10 @@ def draw_styles(
     size: int,
     generator: torch.Generator,
     chances: StyleChances,
-    clusters: int = 48,
-    components: int = 16,
+    sounds: tuple[int, int] = (48, 16),
 ) -> StyleTransforms:
-    """`count` random styles for motion of `size` coefficients."""
+    """`count` random styles for motion of `size` coefficients and a gate's `sizes` of sounds."""
+    clusters, components = sounds
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
@@ -168,10 +173,10 @@ def draw_styles(
     )
 
 
-def no_styles(count: int, size: int, clusters: int = 48, components: int = 16) -> StyleTransforms:
+def no_styles(count: int, size: int, sounds: tuple[int, int] = (48, 16)) -> StyleTransforms:
     """Styles that change nothing."""
     none = StyleChances(**{field.name: 0.0 for field in fields(StyleChances)})
-    return draw_styles(count, size, torch.Generator(), none, clusters, components)
+    return draw_styles(count, size, torch.Generator(), none, sounds)
 
 
 def _kernel(lag: Float[Tensor, "b 1"], width: Float[Tensor, "b 1"]) -> Float[Tensor, "b taps"]:

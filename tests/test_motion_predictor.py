@@ -1,0 +1,266 @@
+"""The predictor: windows equal the whole, a set has no order, unseen pairs do not count."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from synthetic_motion import ENCODER, SPEECH_WIDTH, made_up_basis, made_up_speech
+
+from lipsync_core.checkpoint import load_model, save_model
+from lipsync_core.errors import ModelError, NoFaceError
+from lipsync_core.motion import prediction
+from lipsync_core.motion.prediction import predict_lip_motion
+from lipsync_core.motion.predictor import MotionPredictor, MotionPredictorConfig
+from lipsync_core.motion.style import (
+    blend_styles,
+    extend_style,
+    load_style,
+    make_style_reference,
+    save_style,
+)
+from lipsync_core.types import LipMotion, SpeechFeatures, StyleReference
+
+BASIS = made_up_basis()
+
+
+@pytest.fixture(scope="module")
+def predictor() -> MotionPredictor:
+    """Random weights, large enough for the style to show."""
+    torch.manual_seed(0)
+    config = MotionPredictorConfig(
+        basis=BASIS.id,
+        encoder=ENCODER,
+        speech_width=SPEECH_WIDTH,
+        motion_size=BASIS.size,
+        width=48,
+        heads=2,
+        attention_reach=6,
+    )
+    model = MotionPredictor(config)
+    model.basis_components.copy_(BASIS.components)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            parameter.data.mul_(2)
+    return model.eval().requires_grad_(False)
+
+
+def speech(steps: int, seed: int = 0) -> SpeechFeatures:
+    return SpeechFeatures(made_up_speech(steps, torch.Generator().manual_seed(seed)), ENCODER)
+
+
+def style(steps: int, seed: int = 1) -> StyleReference:
+    motion = torch.randn(steps, BASIS.size, generator=torch.Generator().manual_seed(seed))
+    valid = torch.ones(steps, dtype=torch.bool)
+    return make_style_reference(
+        speech(steps, seed), LipMotion(motion, valid, BASIS.id), f"clip {seed}"
+    )
+
+
+def predicted(predictor: MotionPredictor, *args, **kwargs) -> torch.Tensor:
+    return predict_lip_motion(predictor, *args, **kwargs).coefficients
+
+
+def test_has_the_paper_size():
+    config = MotionPredictorConfig(basis="", encoder="")
+    assert sum(p.numel() for p in MotionPredictor(config).parameters()) < 2.5e6
+
+
+def test_a_saved_model_predicts_the_same(predictor, tmp_path):
+    save_model(tmp_path / "predictor.safetensors", predictor, {}, dtype=torch.float32)
+    loaded = load_model(tmp_path / "predictor.safetensors", MotionPredictor)
+    assert loaded.basis.id == BASIS.id
+    expected = predicted(predictor, speech(30), style(20))
+    assert torch.equal(predicted(loaded, speech(30), style(20)), expected)
+
+
+def test_one_step_per_speech_step(predictor):
+    for steps in (1, 2, 40):
+        motion = predict_lip_motion(predictor, speech(steps), style(20))
+        assert motion.coefficients.shape == (steps, BASIS.size)
+        assert motion.valid.all() and motion.basis == BASIS.id
+
+
+@pytest.mark.parametrize("chunk", [64, 100])
+def test_windows_equal_the_whole(predictor, monkeypatch, chunk):
+    long, reference = speech(400), style(150)
+    whole = predicted(predictor, long, reference)
+    monkeypatch.setattr(prediction, "_CHUNK", chunk)
+    assert torch.allclose(predicted(predictor, long, reference), whole, atol=1e-3)
+
+
+def test_a_step_hears_only_its_neighbourhood(predictor):
+    """The bound that windows rely on is tight enough to be worth it and is kept."""
+    reach = predictor.encoder_reach + predictor.decoder_reach
+    first, second = speech(200).features, speech(200).features.clone()
+    second[100] += 3
+    before, after = (
+        predicted(predictor, SpeechFeatures(f, ENCODER), style(20)) for f in (first, second)
+    )
+    moved = (before - after).abs().amax(dim=1).nonzero()[:, 0]
+    assert moved.min() >= 100 - reach and moved.max() <= 100 + reach
+    assert len(moved) > reach
+
+
+def test_reference_clips_have_no_order(predictor):
+    clips = [style(25, seed) for seed in (1, 2, 3)]
+    forward = predicted(predictor, speech(40), extend_style(*clips))
+    backward = predicted(predictor, speech(40), extend_style(*clips[::-1]))
+    assert torch.allclose(forward, backward, atol=1e-4)
+    assert not torch.allclose(forward, predicted(predictor, speech(40), clips[0]), atol=1e-3)
+
+
+def test_pairs_are_heard_with_their_own_motion(predictor):
+    """Giving every sound another sound's motion changes what is predicted."""
+    own = style(60)
+    other = replace(
+        own, motion=replace(own.motion, coefficients=own.motion.coefficients.roll(30, 0))
+    )
+    assert not torch.allclose(
+        predicted(predictor, speech(40), own), predicted(predictor, speech(40), other), atol=1e-3
+    )
+
+
+def test_clips_are_heard_apart(predictor):
+    """What one clip says does not change how another one is read."""
+    first, second, third = style(30, 1), style(30, 2), style(30, 3)
+    pairs_with_second, _ = prediction.style_pairs(predictor, extend_style(first, second))
+    pairs_with_third, _ = prediction.style_pairs(predictor, extend_style(first, third))
+    assert torch.equal(pairs_with_second.values[:, :30], pairs_with_third.values[:, :30])
+
+
+def test_unseen_steps_count_for_nothing(predictor):
+    seen = style(40)
+    valid = seen.motion.valid.clone()
+    valid[25:] = False
+    hidden = replace(seen, motion=replace(seen.motion, valid=valid))
+    garbage = seen.motion.coefficients.clone()
+    garbage[25:] = 50.0
+    spoiled = replace(hidden, motion=replace(hidden.motion, coefficients=garbage))
+    expected = predicted(predictor, speech(40), hidden)
+    assert torch.allclose(predicted(predictor, speech(40), spoiled), expected, atol=1e-5)
+    assert not torch.allclose(predicted(predictor, speech(40), seen), expected, atol=1e-3)
+
+
+def test_padding_changes_nothing(predictor):
+    """In a batch, a clip gives the same however far it is padded."""
+    torch.manual_seed(0)
+    short, long = 20, 33
+    features = torch.randn(1, 3, long, SPEECH_WIDTH)
+    motion = torch.randn(1, 3, long, BASIS.size)
+    sees = ~torch.eye(3, dtype=torch.bool)[None]
+    valid = (torch.arange(long) < short).expand(1, 3, long)
+    padded, padded_base = predictor(features, motion, valid, sees)
+    cut = (x[:, :, :short].contiguous() for x in (features, motion, valid))
+    bare, bare_base = predictor(*cut, sees)
+    assert torch.allclose(padded[:, :, :short], bare, atol=1e-4)
+    assert torch.allclose(padded_base[:, :, :short], bare_base, atol=1e-4)
+
+
+def test_training_pass_and_prediction_agree(predictor):
+    """What is trained is what is used: a target in a group, and the same by the front door."""
+    clips = [style(30, seed) for seed in (1, 2, 3)]
+    features = torch.stack([c.speech.features for c in clips])[None]
+    motion = torch.stack([c.motion.coefficients for c in clips])[None]
+    sees = torch.tensor([[[False, True, True], [False] * 3, [True, False, False]]])
+    valid = torch.ones(1, 3, 30, dtype=torch.bool)
+    grouped, _ = predictor(features, motion, valid, sees)
+    for target, reference in ((0, extend_style(*clips[1:])), (1, None), (2, clips[0])):
+        alone = predicted(predictor, clips[target].speech, reference)
+        assert torch.allclose(grouped[0, target], alone, atol=1e-4)
+
+
+def test_strength_runs_from_null_through_the_style_and_beyond(predictor):
+    free = predicted(predictor, speech(30))
+    styled = predicted(predictor, speech(30), style(30))
+    assert torch.equal(predicted(predictor, speech(30), style(30), 0.0), free)
+    for strength in (0.5, 2.0):
+        motion = predicted(predictor, speech(30), style(30), strength)
+        assert torch.allclose(motion, free + strength * (styled - free), atol=1e-5)
+
+
+def test_blends_lie_between(predictor):
+    first, second = style(30, 1), style(90, 2)
+    only_first, only_second, half = (
+        predicted(predictor, speech(40), blend_styles((first, second), shares))
+        for shares in ((1.0, 0.0), (0.0, 2.0), (1.0, 1.0))
+    )
+    assert torch.equal(only_first, predicted(predictor, speech(40), first))
+    assert torch.equal(only_second, predicted(predictor, speech(40), second))
+    assert not torch.allclose(half, only_first, atol=1e-3)
+    assert not torch.allclose(half, only_second, atol=1e-3)
+    shifts = [
+        (predicted(predictor, speech(40), blend_styles((first, second), (1 - s, s))) - only_first)
+        .norm()
+        .item()
+        for s in (0.01, 0.1, 0.5, 0.9, 0.99)
+    ]
+    assert shifts == sorted(shifts)
+
+
+def test_blend_gives_shares_not_lengths():
+    blend = blend_styles((style(30, 1), style(90, 2)), (1.0, 1.0))
+    assert torch.isclose(blend.weight[:30].sum(), blend.weight[30:].sum())
+
+
+def test_progress_reaches_the_end_and_can_cancel(predictor):
+    calls = []
+    predict_lip_motion(
+        predictor, speech(600), on_progress=lambda done, total: calls.append((done, total))
+    )
+    assert calls == [(512, 600), (600, 600)]
+
+    class Cancelled(BaseException):
+        pass
+
+    def cancel(done: int, total: int) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        predict_lip_motion(predictor, speech(10), on_progress=cancel)
+
+
+def test_strangers_are_refused(predictor):
+    stranger = replace(speech(10), encoder="whisper-tiny:2+4")
+    with pytest.raises(ValueError, match=r"whisper-tiny:2\+4"):
+        predict_lip_motion(predictor, stranger)
+    other_basis = replace(style(10), motion=replace(style(10).motion, basis="lip-pca:other"))
+    with pytest.raises(ValueError, match="lip-pca:other"):
+        predict_lip_motion(predictor, speech(10), other_basis)
+    with pytest.raises(ValueError, match="motion basis"):
+        extend_style(style(10), other_basis)
+    with pytest.raises(ValueError, match="share"):
+        blend_styles((style(10), style(10)), (0.0, 0.0))
+
+
+def test_a_style_is_cut_to_the_shorter_and_must_show_lips():
+    motion = LipMotion(torch.zeros(7, BASIS.size), torch.ones(7, dtype=torch.bool), BASIS.id)
+    assert len(make_style_reference(speech(9), motion).weight) == 7
+    hidden = replace(motion, valid=torch.zeros(7, dtype=torch.bool))
+    with pytest.raises(NoFaceError, match="pick a clip"):
+        make_style_reference(speech(9), hidden)
+
+
+def test_a_style_file_keeps_the_style(predictor, tmp_path):
+    kept = extend_style(style(30, 1), style(20, 2))
+    save_style(tmp_path / "style.safetensors", kept)
+    loaded = load_style(tmp_path / "style.safetensors")
+    assert loaded.source == "clip 1; clip 2"
+    assert torch.equal(loaded.clip, kept.clip) and torch.equal(loaded.weight, kept.weight)
+    assert torch.allclose(
+        predicted(predictor, speech(40), loaded), predicted(predictor, speech(40), kept), atol=0.05
+    )
+
+
+def test_a_file_that_is_no_style_is_refused(predictor, tmp_path):
+    path: Path = tmp_path / "predictor.safetensors"
+    save_model(path, predictor, {})
+    with pytest.raises(ModelError, match="holds MotionPredictor"):
+        load_style(path)
+    with pytest.raises(ModelError, match="no weight file"):
+        load_style(tmp_path / "absent.safetensors")
+    whole = tmp_path / "style.safetensors"
+    save_style(whole, style(30))
+    whole.write_bytes(whole.read_bytes()[:-10])
+    with pytest.raises(ModelError, match="damaged"):
+        load_style(whole)
