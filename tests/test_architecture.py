@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "weights": {"types", "errors"},
     **{stage: BASE for stage in STAGES},
     "steps": BASE | STAGES | {"pipeline"},
-    "pipeline": BASE | STAGES,
+    "pipeline": BASE | STAGES | {"weights"},
     "training": BASE | STAGES,
     "evaluation": BASE | STAGES | {"pipeline"},
     "commands": BASE | STAGES | {"pipeline", "training", "evaluation", "weights"},
