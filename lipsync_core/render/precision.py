@@ -6,13 +6,14 @@ import torch
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 for convolutions and products where `device` computes in it, else as they are."""
-    if device.type == "cuda":
-        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.autocast("cuda", dtype)
-    if device.type == "cpu" and _bfloat16_in_silicon():
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
+    """bfloat16 for convolutions and products where `device` computes in it, float16 where an
+    accelerator does not, else as they are."""
+    if device.type == "cpu":
+        return torch.autocast("cpu", torch.bfloat16) if _bfloat16_in_silicon() else nullcontext()
+    supported = getattr(torch.get_device_module(device), "is_bf16_supported", None)
+    if supported is None:
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if supported() else torch.float16)
 
 
 def _bfloat16_in_silicon() -> bool:
