@@ -6,7 +6,6 @@ from pathlib import Path
 
 import av
 import pytest
-from av.stream import Disposition
 from synthetic_media import clicks, mux_sound, read_numbers, write_numbered_video, write_sound
 
 from lipsync_core.errors import MediaError
@@ -54,7 +53,6 @@ def test_the_cover_of_a_song_is_no_video(tmp_path):
         cover = container.add_stream("png", rate=25)
         cover.width = cover.height = 16
         cover.pix_fmt = "rgb24"
-        cover.disposition = Disposition.attached_pic
         container.mux(cover.encode(av.VideoFrame(16, 16, "rgb24")))
         container.mux(cover.encode(None))
         mux_sound(container, sound, clicks([0.01], 0.2, 16000))
@@ -85,6 +83,11 @@ def test_a_track_without_frames_is_refused(tmp_path):
         container.start_encoding()
     with pytest.raises(MediaError, match=r"empty\.mkv"):
         open_clip(path)
+
+
+def test_a_bare_stream_is_told_what_it_lacks(tmp_path):
+    with pytest.raises(MediaError, match="time stamps"):
+        open_clip(write_numbered_video(tmp_path / "clip.h264", 5))
 
 
 def test_a_damaged_stretch_is_bridged_or_named_never_a_crash(tmp_path):

@@ -64,12 +64,15 @@ def rgb_pixels(frame: "av.VideoFrame", width: int, height: int) -> tuple[np.ndar
     """
     bits = max(component.bits for component in frame.format.components)
     guess = _BT709 if frame.height >= _LEAST_HD_HEIGHT else _BT601
+    matrix = _MATRICES.get(int(frame.colorspace), guess)
     full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
     rgb = frame.reformat(
         width=width,
         height=height,
         format="rgb48le" if bits > 8 else "rgb24",
-        src_colorspace=_MATRICES.get(int(frame.colorspace), guess),
+        src_colorspace=matrix,
+        # RGB has no matrix, but PyAV 14 heeds the source's only if the two differ.
+        dst_colorspace=_BT601 if matrix == _BT709 else _BT709,
         src_color_range=_FULL if full else _LIMITED,
         dst_color_range=_FULL,
         interpolation=_TO_RGB,

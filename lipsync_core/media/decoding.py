@@ -41,17 +41,22 @@ def index_pictures(source: Source) -> PictureIndex:
     with reading(source) as container:
         stream = video_stream(container, source)
         stamps: dict[int, tuple[bool, int]] = {}
-        broken = False
+        broken, byte_count = False, 0
         try:
             for packet in container.demux(stream):
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 broken |= packet.is_corrupt
+                byte_count += packet.size
                 if stamp is not None and packet.size and not packet.is_discard:
                     stamps[stamp] = (packet.is_keyframe, packet.duration or 0)
         except FFmpegError:
             broken = True
         if broken:
             raise MediaError(_cut_off(source, len(stamps), stream.frames))
+        if byte_count and not stamps:
+            raise MediaError(
+                f"{source_name(source)} holds pictures without time stamps. Put them into an mp4."
+            )
         if not stamps:
             raise MediaError(f"{source_name(source)} has a video track without a single frame.")
         pts = sorted(stamps)
