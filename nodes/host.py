@@ -104,7 +104,8 @@ def is_model(name: str | None, kind: str) -> bool | str:
         return str(error)
     if found == kind:
         return True
-    return f"'{name}' holds {found or 'no LipStyle data'}, a {kind} is needed: choose another file"
+    holds = f"a {found}" if found else "no LipStyle data"
+    return f"'{name}' holds {holds}, a {kind} is needed: choose another file"
 
 
 def input_names(kind: str) -> list[str]:
@@ -225,17 +226,17 @@ def on_device(*models: HostedModel, memory: int = 0) -> Iterator[list[Any]]:
 class WatchfulLandmarker(FaceLandmarker):
     """Gives the user the chance to cancel before each look at a picture."""
 
-    def find(self, *given: Any) -> list[Face]:
+    def find(self, *given: Any, **named: Any) -> list[Face]:
         check_cancelled()
-        return super().find(*given)
+        return super().find(*given, **named)
 
-    def find_small(self, *given: Any) -> list[Face]:
+    def find_small(self, *given: Any, **named: Any) -> list[Face]:
         check_cancelled()
-        return super().find_small(*given)
+        return super().find_small(*given, **named)
 
-    def landmarks(self, *given: Any) -> Face:
+    def landmarks(self, *given: Any, **named: Any) -> Face:
         check_cancelled()
-        return super().landmarks(*given)
+        return super().landmarks(*given, **named)
 
 
 def face_landmarker() -> FaceLandmarker:
@@ -279,13 +280,14 @@ class Progress:
         self._passed += 1
 
     def watch(self, chunks: Iterable[Tensor], total: int) -> Iterator[Tensor]:
-        """Hands stacks of pictures on, previews them, and counts them up to `total`."""
+        """Hands stacks of pictures on one by one, counts them up to `total`, and shows some."""
         done = 0
         for chunk in chunks:
             self._picture = chunk[-1]
-            done += len(chunk)
-            self(done, total)
-            yield chunk
+            for picture in chunk.split(1):
+                done += 1
+                self(done, total)
+                yield picture
 
     def _preview(self) -> tuple[str, Any, int] | None:
         if self._picture is None:

@@ -18,7 +18,7 @@ from ..lipsync_core.pipeline import TAGS
 from ..lipsync_core.types import Audio, Clip
 from . import host
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 16 * 2**20
 """Of frames that are read at once."""
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import shutil
 import struct
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from graphs import Graph, Link, output
+from synthetic_media import write_sound
 from test_nodes import NODE_CLASSES, method
 from tiny_models import save_tiny_models, write_talking_face
 
@@ -333,7 +335,7 @@ def test_only_the_frames_asked_for_are_drawn(host):
     path = made(host, save_video(graph, composed))
     result, source = open_clip(path), open_clip(host.input / FACE)
     assert result.frame_count == FRAMES
-    changed = (result.frames(0, FRAMES) - source.frames(0, FRAMES)).abs().amax(dim=(1, 2, 3))
+    changed = (result.frames(0, FRAMES) - source.frames(0, FRAMES)).abs().mean(dim=(1, 2, 3))
     inside = torch.zeros(FRAMES, dtype=torch.bool)
     inside[10:22] = True
     assert changed[inside].min() > 2 * changed[~inside].max()
@@ -409,6 +411,7 @@ def test_work_is_shown_while_it_goes_on(host):
                 break
     assert pictures >= 1
     assert any(0 < share < 0.5 for share in shares) and any(0.5 < share < 1 for share in shares)
+    assert shares == sorted(shares)
 
 
 # What goes wrong
@@ -478,6 +481,15 @@ def test_audio_that_is_too_short_is_told_so(host, seconds):
     empty = graph.add("EmptyAudio", duration=seconds, sample_rate=16000, channels=2)
     words = failed(host, save_video(graph, lip_sync(graph, video(graph), empty)))
     assert "SpeechError" in words and "40 ms" in words
+
+
+def test_audio_that_is_not_finite_is_told_so(host):
+    sound = noise(0.5)
+    sound.waveform[100:200] = float("nan")
+    write_sound(host.input / "nan.wav", sound, "pcm_f32le")
+    graph = Graph()
+    words = failed(host, save_video(graph, lip_sync(graph, video(graph), speech(graph, "nan.wav"))))
+    assert "SpeechError" in words and "NaN" in words
 
 
 def test_a_file_that_is_no_video_is_told_so(host):
@@ -584,6 +596,16 @@ def long_clip(host) -> str:
     return name
 
 
+def busy_seconds(host: ComfyServer) -> float:
+    """What the server has computed so far, so that a busy machine does not count against it;
+    where the system does not say, the time."""
+    times = Path(f"/proc/{host.process.pid}/stat")
+    if not times.is_file():
+        return time.monotonic()
+    user, system = times.read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def cancelled_after(host: ComfyServer, graph: Graph, share: float) -> float:
     """Seconds from the cancel to the end, when the node with progress has done `share`."""
     with host.events("canceller") as events:
@@ -596,12 +618,11 @@ def cancelled_after(host: ComfyServer, graph: Graph, share: float) -> float:
             data = event["data"]
             if event["type"] == "progress" and data["value"] / data["max"] >= share:
                 break
-    started = time.monotonic()
+    started = busy_seconds(host)
     host.interrupt()
-    record = host.wait(run, timeout=60)
-    took = time.monotonic() - started
+    record = host.wait(run, timeout=120)
     assert record["status"]["messages"][-1][0] == "execution_interrupted", json.dumps(record)[-500:]
-    return took
+    return busy_seconds(host) - started
 
 
 @pytest.mark.parametrize("share", [0.02, 0.55], ids=["tracking", "rendering"])
