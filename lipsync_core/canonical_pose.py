@@ -39,21 +39,28 @@ class CanonicalLandmarks:
     """Degrees; > 0 looks down."""
 
 
-def fit_similarity(source: Float[Tensor, "t k d"], target: Float[Tensor, "k d"]) -> Similarity:
+def fit_similarity(
+    source: Float[Tensor, "t k d"],
+    target: Float[Tensor, "k d"],
+    weights: Float[Tensor, " k"] | None = None,
+) -> Similarity:
     """The least-squares similarity of every step's points to `target`, in float64.
 
     Closed form of Umeyama, "Least-squares estimation of transformation parameters between two
     point patterns", IEEE PAMI 13(4), 1991, equations 39 to 43. Never mirrors.
     """
     source, target = source.double(), target.to(source.device).double()
-    source_mean, target_mean = source.mean(dim=1), target.mean(dim=0)
+    weights = torch.ones(len(target)) if weights is None else weights
+    weights = weights.to(source) / weights.to(source).sum()
+    source_mean = torch.einsum("k,tki->ti", weights, source)
+    target_mean = weights @ target
     centred, wanted = source - source_mean[:, None], target - target_mean
-    covariance = torch.einsum("ki,tkj->tij", wanted, centred)
+    covariance = torch.einsum("k,ki,tkj->tij", weights, wanted, centred)
     left, singular, right = torch.linalg.svd(covariance)
     signs = torch.ones_like(singular)
     signs[:, -1] = torch.sign(torch.linalg.det(left) * torch.linalg.det(right))
     rotation = left * signs[:, None] @ right
-    variance = centred.square().sum(dim=(1, 2)).clamp_min(1e-12)
+    variance = torch.einsum("k,tki->t", weights, centred.square()).clamp_min(1e-12)
     scale = (singular * signs).sum(dim=1) / variance
     moved = torch.einsum("tij,tj->ti", rotation, source_mean)
     return Similarity(scale, rotation, target_mean - scale[:, None] * moved)

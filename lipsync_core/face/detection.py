@@ -63,7 +63,7 @@ class FaceDetector:
     def detect(self, frame: UInt8[np.ndarray, "h w 3"]) -> list[Detection]:
         """The faces that one look at the whole picture finds, best first."""
         height, width = frame.shape[:2]
-        return suppress(self._look(frame, (0, 0, width, height)))
+        return suppress(self._look(frame, (0.0, 0.0, float(width), float(height))))
 
     def detect_small(
         self, frame: UInt8[np.ndarray, "h w 3"], near: Box | None = None
@@ -130,7 +130,7 @@ def tiles(height: int, width: int, side: int) -> Iterator[Box]:
     """Tiles that cover the frame, neighbours overlapping by at least 40 %."""
     for top in starts(height, side):
         for left in starts(width, side):
-            yield left, top, left + side, top + side
+            yield float(left), float(top), float(left + side), float(top + side)
 
 
 def starts(length: int, side: int) -> list[int]:

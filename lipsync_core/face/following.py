@@ -14,9 +14,9 @@ from .landmarking import MIN_PRESENCE, Face, FaceLandmarker
 
 MAX_STEP = 0.6
 """How far a face may move from one frame to the next and be the same, in its own size."""
-STEP_GROWTH = 0.05
+STEP_GROWTH = 0.1
 """How much farther for each frame in which it was lost."""
-FARTHEST = 1.5
+FARTHEST = 2.5
 """How far away a lost face is looked for at most, in its own size."""
 MAX_GROWTH = 1.6
 """How much larger or smaller a face may be when it is found again."""

@@ -60,7 +60,7 @@ class Face:
         """Bounds of the landmarks."""
         left, top = self.landmarks[:, :2].min(axis=0)
         right, bottom = self.landmarks[:, :2].max(axis=0)
-        return left, top, right, bottom
+        return float(left), float(top), float(right), float(bottom)
 
     @property
     def size(self) -> float:
@@ -151,8 +151,10 @@ def region_of(face: Face) -> Region:
     """The square that the landmark network should look at to see `face` again."""
     x, y = face.landmarks[EYE_RIGHT, :2] - face.landmarks[EYE_LEFT, :2]
     angle = float(np.arctan2(y, x))
-    axes = Region((0, 0), 1, angle).axes()
+    axes = Region((0.0, 0.0), 1.0, angle).axes()
     upright = face.landmarks[:, :2] @ axes
     low, high = upright.min(axis=0), upright.max(axis=0)
     centre = axes @ ((low + high) / 2)
-    return Region((centre[0], centre[1]), REGION_SIZE * float((high - low).max()), angle)
+    return Region(
+        (float(centre[0]), float(centre[1])), REGION_SIZE * float((high - low).max()), angle
+    )

@@ -10,13 +10,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
 
 MIN_CHANGE = 0.012
 """Mean change of a pixel, of full range, that may be a cut."""
 MIN_RATIO = 4.5
 """How much larger a cut is than any change within NEIGHBOURS frames of it."""
 NEIGHBOURS = 3
+MIN_JUMP = 0.3
+"""Eye distances that a face moves in one frame that may be a cut the pictures did not give away, at
+the end of a dissolve for instance; also stands alone, by the same MIN_RATIO."""
 LEAST_CHANGE = 1e-3
 """Changes below this are noise; still pictures have none."""
 
@@ -60,3 +65,21 @@ def _next_is_cut(changes: deque[float], earlier: deque[float]) -> bool:
     usual = max([LEAST_CHANGE, *earlier, *list(changes)[:NEIGHBOURS]])
     earlier.append(change)
     return change > max(MIN_CHANGE, MIN_RATIO * usual)
+
+
+def face_jumps(
+    points: Float[Tensor, "t k 2"], unit: Float[Tensor, " t"], found: Bool[Tensor, " t"]
+) -> list[int]:
+    """Frames into which the face jumps from where it was seen last; `unit` is the eye distance.
+
+    After a gap a jump is judged by its mean speed: where the face was meanwhile is not known.
+    """
+    seen = found.nonzero()[:, 0]
+    moved = (points[seen[1:]] - points[seen[:-1]]).square().sum(dim=-1).mean(dim=1).sqrt()
+    speed = moved / unit[seen[:-1]] / (seen[1:] - seen[:-1])
+    shifts = [offset for offset in range(-NEIGHBOURS, NEIGHBOURS + 1) if offset]
+    padded = torch.nn.functional.pad(speed, (NEIGHBOURS, NEIGHBOURS))
+    around = [padded[NEIGHBOURS + shift :][: len(speed)] for shift in shifts]
+    usual = torch.stack(around).amax(dim=0).clamp_min(LEAST_CHANGE)
+    jumps = (speed > MIN_JUMP) & (speed > MIN_RATIO * usual)
+    return seen[1:][jumps].tolist()

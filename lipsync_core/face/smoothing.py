@@ -1,10 +1,18 @@
 """Steadying over time, inside shots: bridging gaps and taking the jitter out without lag."""
 
+import math
 from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+SHORT = 0.8
+"""Standard deviation in frames of the window that steadies a moving face."""
+LONG = 0.12
+"""Standard deviation in seconds of the window that steadies a resting face."""
+NOISE = 0.004
+"""Eye distances that landmarks jitter by; what the windows differ by beyond it is movement."""
 
 
 def shots(frame_count: int, cuts: tuple[int, ...]) -> list[slice]:
@@ -37,19 +45,40 @@ def bridge(
     return bridged
 
 
+def steady(
+    points: Float[Tensor, "t k d"],
+    unit: Float[Tensor, " t"],
+    fps: float,
+    cuts: tuple[int, ...],
+) -> Float[Tensor, "t k d"]:
+    """Points without jitter: a long window where they rest, a short one where they move.
+
+    `unit` is the eye distance at every frame. The long window is right as long as it does not move
+    the points by more than NOISE; in head movements it would, and in video that stutters even the
+    frames next to a frame are not to be trusted.
+    """
+    moving = smooth(points, SHORT, cuts)
+    resting = smooth(points, max(LONG * fps, SHORT), cuts)
+    strayed = (moving - resting).square().sum(dim=-1).mean(dim=1) / unit.double().square()
+    strayed = smooth(strayed, 1.0, cuts, parabola=False)
+    rest = 1 / (1 + (strayed / NOISE**2) ** 2)
+    return torch.lerp(moving, resting, rest[:, None, None])
+
+
 def smooth(
-    values: Float[Tensor, "t ..."], sigma: float, cuts: tuple[int, ...]
+    values: Float[Tensor, "t ..."], sigma: float, cuts: tuple[int, ...], parabola: bool = True
 ) -> Float[Tensor, "t ..."]:
     """Each frame's value on a parabola fitted around it, under a Gaussian of `sigma` frames.
 
     Local polynomial regression (Savitzky and Golay 1964 with soft weights): symmetric, so nothing
-    lags; a head that moves evenly or speeds up stays exactly where it is. float64.
+    lags; what moves evenly or speeds up evenly stays exactly where it is. Without `parabola` the
+    plain mean, which is never outside the values' range. float64.
     """
     smoothed = torch.zeros_like(values, dtype=torch.float64)
-    radius = int(3 * sigma + 0.5)
+    radius = math.ceil(3 * sigma)
     for shot in shots(len(values), cuts):
         inside = values[shot].double()
-        weights = parabola_weights(len(inside), sigma, radius)
+        weights = window_weights(len(inside), sigma, radius, degree=2 if parabola else 0)
         for column, offset in enumerate(range(-radius, radius + 1)):
             source = (torch.arange(len(inside)) + offset).clamp(0, len(inside) - 1)
             weight = weights[:, column].reshape(-1, *[1] * (values.ndim - 1))
@@ -57,14 +86,16 @@ def smooth(
     return smoothed
 
 
-def parabola_weights(frame_count: int, sigma: float, radius: int) -> Float[Tensor, "t n"]:
-    """What each of the 2 radius + 1 neighbours adds to the parabola's value at every frame."""
+def window_weights(
+    frame_count: int, sigma: float, radius: int, degree: int
+) -> Float[Tensor, "t n"]:
+    """What each of the 2 radius + 1 neighbours adds to the fitted polynomial at every frame."""
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
     neighbours = torch.arange(frame_count)[:, None] + offsets
     exists = (neighbours >= 0) & (neighbours < frame_count)
     gaussian = torch.exp(-0.5 * (offsets / sigma) ** 2) * exists
-    powers = torch.stack([offsets**0, offsets, offsets**2], dim=1)
+    powers = torch.stack([(offsets / radius) ** n for n in range(degree + 1)], dim=1)
     moments = torch.einsum("tn,ni,nj->tij", gaussian, powers, powers)
     # The pseudo-inverse: in shots of one or two frames only a mean or a line is determined.
-    constant = torch.linalg.pinv(moments, hermitian=True)[:, 0]
+    constant = torch.linalg.pinv(moments, hermitian=True, rtol=1e-10)[:, 0]
     return torch.einsum("ti,ni,tn->tn", constant, powers, gaussian)

@@ -18,13 +18,11 @@ from ..types import Clip, FaceTrack, OnProgress
 from .alignment import fit_frame_to_crop
 from .choice import FaceChoice
 from .following import FaceFollower
-from .landmarking import FaceLandmarker
+from .landmarking import EYE_LEFT, EYE_RIGHT, FaceLandmarker
 from .neutral import neutral_shape
-from .shots import mark_cuts
-from .smoothing import bridge, smooth
+from .shots import face_jumps, mark_cuts
+from .smoothing import bridge, steady
 
-SMOOTHING = 0.08
-"""Standard deviation in seconds of the window that steadies the crop."""
 MAX_YAW = 60.0
 """Degrees; beyond, the far half of the mouth is guessed."""
 MIN_INSIDE = 0.9
@@ -60,12 +58,14 @@ def track_face(
             f"a face was found in {int(found.sum())} of {clip.frame_count} frames, but in profile "
             "or partly outside the frame in all: give a clip that shows it from the front"
         )
+    jumps = face_jumps(landmarks[:, tracked(STABLE), :2], _eye_distance(landmarks), visible)
+    cuts = tuple(sorted({*cuts, *jumps}))
     landmarks = bridge(landmarks, visible, cuts)
     stable = landmarks[:, tracked(STABLE), :2]
-    steady = smooth(stable, max(SMOOTHING * float(clip.fps), 1.0), cuts)
+    stable = steady(stable, _eye_distance(landmarks), float(clip.fps), cuts)
     return FaceTrack(
         landmarks=landmarks,
-        frame_to_crop=fit_frame_to_crop(steady, crop_size),
+        frame_to_crop=fit_frame_to_crop(stable, crop_size),
         visible=visible,
         cuts=cuts,
         neutral=neutral_shape(landmarks, visible),
@@ -106,6 +106,11 @@ def _frames(clip: Clip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         frames = clip.frames(start, min(start + chunk, clip.frame_count))
         for frame in frames.cpu().numpy():
             yield cv2.convertScaleAbs(frame, alpha=255)
+
+
+def _eye_distance(landmarks: Float[Tensor, "t k 3"]) -> Float[Tensor, " t"]:
+    left, right = tracked((EYE_LEFT, EYE_RIGHT))
+    return (landmarks[:, left] - landmarks[:, right]).norm(dim=-1)
 
 
 def _usable(landmarks: Float[Tensor, "t k 3"], height: int, width: int) -> Bool[Tensor, " t"]:
