@@ -6,7 +6,7 @@ Every function takes its randomness from the generator alone.
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -82,8 +82,8 @@ def warp(
 
 
 def windows(
-    crops: Float[Tensor, "b 3 h w"], left: Tensor, top: Tensor, size: int
-) -> Float[Tensor, "b 3 s s"]:
+    crops: Float[Tensor, "b c h w"], left: Int[Tensor, " b"], top: Int[Tensor, " b"], size: int
+) -> Float[Tensor, "b c s s"]:
     """The size x size windows of `crops` whose upper left pixels are (left, top)."""
     return torch.stack(
         [crop[:, y : y + size, x : x + size] for crop, x, y in zip(crops, left, top, strict=True)]
@@ -102,3 +102,37 @@ def degrade(
         small, size=crops.shape[-1], mode="bilinear", align_corners=False
     )
     return crops
+
+
+def smooth_fields(
+    count: int, channels: int, knots: int, size: int, generator: torch.Generator
+) -> Float[Tensor, "b channels size size"]:
+    """Random smooth fields of about unit variance with `knots` features to a side."""
+    coarse = torch.randn(count, channels, knots, knots, generator=generator)
+    return functional.interpolate(coarse, size=size, mode="bicubic", align_corners=False)
+
+
+def face_shapes(
+    count: int, size: int, generator: torch.Generator, strength: float
+) -> Float[Tensor, "b size size 2"]:
+    """Random smooth deformations as grids for grid_sample: other proportions, another face.
+
+    Widths and heights change by up to 12 %, places by about 3 % of the crop's side.
+    """
+    stretch = torch.exp((torch.rand(count, 2, generator=generator) - 0.5) * 0.24 * strength)
+    similarities = torch.diag_embed(stretch)
+    similarities = torch.cat([similarities, torch.zeros(count, 2, 1)], 2)
+    grid = functional.affine_grid(similarities, [count, 1, size, size], align_corners=False)
+    moved = smooth_fields(count, 2, 5, size, generator) * 0.05 * strength
+    return grid + moved.permute(0, 2, 3, 1)
+
+
+def skin_textures(
+    count: int, size: int, generator: torch.Generator, strength: float
+) -> Float[Tensor, "b 3 size size"]:
+    """Random factors per pixel: light, blotches and fine marks that only a reference can tell."""
+    light = smooth_fields(count, 1, 3, size, generator) * 0.15
+    blotches = smooth_fields(count, 1, 12, size, generator) * 0.06
+    tints = smooth_fields(count, 3, 8, size, generator) * 0.04
+    marks = smooth_fields(count, 1, size // 3, size, generator) * 0.03
+    return torch.exp((light + blotches + tints + marks) * strength)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from ..motion.basis import LipMotionBasis
 from ..render.motion_windows import motion_windows
@@ -14,7 +15,9 @@ from .augmentation import (
     change_colours,
     colour_changes,
     degrade,
+    face_shapes,
     random_similarities,
+    skin_textures,
     warp,
 )
 from .crops import CropClip, clip_weights, network_images, read_crop_clips
@@ -40,6 +43,11 @@ class SceneRecipe:
     """See `crops.clip_weights`."""
     recoloured: float = 1.0
     """Strength of the change of colours."""
+    reshaped: float = 0.6
+    """Share of the scenes whose face gets other proportions and another skin: references must be
+    read to know them."""
+    reshaping: float = 1.0
+    """Strength of that."""
     degraded: float = 0.1
     """Share of the scenes that are seen softly."""
 
@@ -172,7 +180,8 @@ def read_rendered_clips(prepared: Path, split: str, basis: LipMotionBasis) -> Re
 def _augmented(
     crops: Tensor, references: Tensor, recipe: SceneRecipe, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Targets keep their pixels' places, since resampling them would teach blur."""
+    """Unless a face is reshaped, targets keep their pixels' places: resampling teaches blur."""
+    crops, references = _reshaped(crops, references, recipe, generator)
     jitter = random_similarities(len(references), generator, scale=0.06, turn=0.06, shift=0.02)
     references = warp(references, jitter)
     colours = colour_changes(recipe.scenes, generator, recipe.recoloured)
@@ -188,6 +197,27 @@ def _augmented(
         degrade(x, soft.repeat_interleave(len(x) // recipe.scenes), size)
         for x in (crops, references)
     )
+    return crops, references
+
+
+def _reshaped(
+    crops: Tensor, references: Tensor, recipe: SceneRecipe, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Targets and references of some scenes as another person: one shape and skin per scene."""
+    chosen = (torch.rand(recipe.scenes, generator=generator) < recipe.reshaped).nonzero()[:, 0]
+    size = crops.shape[-1]
+    shapes = face_shapes(len(chosen), size, generator, recipe.reshaping)
+    skins = skin_textures(len(chosen), size, generator, recipe.reshaping)
+    crops, references = crops.clone(), references.clone()
+    for pictures in (crops, references):
+        share = len(pictures) // recipe.scenes
+        for scene, shape, skin in zip(chosen.tolist(), shapes, skins, strict=True):
+            part = slice(scene * share, (scene + 1) * share)
+            grid = shape.expand(share, -1, -1, -1)
+            pictures[part] = functional.grid_sample(
+                pictures[part], grid, "bicubic", "border", align_corners=False
+            )
+            pictures[part] = (pictures[part] * skin).clamp(0, 1)
     return crops, references
 
 

@@ -95,7 +95,7 @@ def build_renderer(
     mean, deviation = clips.motion_statistics()
     model.motion_mean.copy_(mean)
     # Half-whitened: small directions carry more noise than motion.
-    model.motion_scale.copy_((deviation * deviation.max()).sqrt())
+    model.motion_scale.copy_((deviation * deviation.max()).sqrt().clamp_min(1e-6))
     return model
 
 
