@@ -588,11 +588,11 @@ def test_a_track_of_another_video_is_told_so(host):
 
 @pytest.fixture(scope="module")
 def long_clip(host) -> str:
-    """Half a minute, so that no stage is over before the cancel comes."""
+    """A quarter of a minute, so that no stage is over before the cancel comes."""
     name = "long.mp4"
     source = open_clip(host.input / FACE)
-    frames = (source.frames(0, FRAMES) for _ in range(20))
-    write_clip(host.input / name, frames, source.fps, source.height, source.width, noise(32))
+    frames = (source.frames(0, FRAMES) for _ in range(10))
+    write_clip(host.input / name, frames, source.fps, source.height, source.width, noise(16))
     return name
 
 
