@@ -17,6 +17,7 @@ CONFIG = LipRendererConfig(
     style_width=32,
     blocks=1,
     head_width=8,
+    blends_references=True,
     codec_latent_channels=4,
     codec_widths=(8, 16, 16),
     codec_encoder_blocks=1,

@@ -39,6 +39,9 @@ class LipRendererConfig:
     """Residual blocks at a time, between attentions and changes of scale."""
     head_width: int = 40
     """Channels of one attention head; a multiple of 4."""
+    blends_references: bool = False
+    """Whether the denoiser also sees the mean of its references' latents in place: crops are
+    aligned, so skin that it has never learned can be copied."""
     codec_latent_channels: int = 16
     codec_widths: tuple[int, int, int] = (48, 96, 160)
     codec_encoder_blocks: int = 2
@@ -80,6 +83,7 @@ class LipRenderer(Model):
             style_width=config.style_width,
             blocks=config.blocks,
             head_width=config.head_width,
+            blends_references=config.blends_references,
         )
         self.register_buffer("motion_mean", torch.zeros(config.motion_dim))
         self.register_buffer("motion_scale", torch.ones(config.motion_dim))

@@ -109,7 +109,7 @@ def decode_lip_latents(
             pictures = renderer.decode(latents[frames].to(renderer.device))
         made = picture_crops(pictures).to(crops)
         kept = crops[frames, rows, columns]
-        rendered[frames, rows, columns] = torch.where(seam > 0, kept + seam * (made - kept), kept)
+        rendered[frames, rows, columns] = seam * made + (1 - seam) * kept
     return rendered
 
 

@@ -44,6 +44,7 @@ class LipUNet(nn.Module):
         style_width: int,
         blocks: int,
         head_width: int,
+        blends_references: bool,
     ):
         super().__init__()
         fine, coarse = widths
@@ -66,7 +67,9 @@ class LipUNet(nn.Module):
             pairs = pairwise(sizes)
             return nn.ModuleList(ModulatedBlock(i, o, style_width) for i, o in pairs)
 
-        self.enter = nn.Conv2d(2 * latent_channels + 1, fine, 3, padding=1)
+        self.blends_references = blends_references
+        inputs = (3 if blends_references else 2) * latent_channels + 1
+        self.enter = nn.Conv2d(inputs, fine, 3, padding=1)
         self.fine_down = modulated(fine, fine)
         self.down = nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
         self.coarse_in = modulated(coarse, coarse)
@@ -88,7 +91,8 @@ class LipUNet(nn.Module):
         fine = self.fine_attention.keys_values(features)
         coarse = self.coarse_attention.keys_values(halved)
         # One tensor, so that a pool can be gathered, cached and moved as one.
-        return torch.cat([fine.flatten(1), coarse.flatten(1)], 1)
+        parts = [fine, coarse, latents] if self.blends_references else [fine, coarse]
+        return torch.cat([part.flatten(1).to(fine.dtype) for part in parts], 1)
 
     def forward(
         self,
@@ -103,10 +107,16 @@ class LipUNet(nn.Module):
         """
         style = self.motion(rearrange(condition.motion, "b steps m -> b (steps m)"))
         moment = self.time(time_features(time))
-        fine_pairs, coarse_pairs = self._chosen(references[condition.choice], noisy.shape[-2:])
+        chosen = references[condition.choice]
+        fine_pairs, coarse_pairs = self._chosen(chosen, noisy.shape[-2:])
 
         mask = condition.mask.expand(len(noisy), -1, -1, -1)
         x = torch.cat([noisy, condition.masked, mask.to(noisy.dtype)], 1)
+        if self.blends_references:
+            share = condition.usable / condition.usable.sum(1, keepdim=True)
+            stored = chosen[..., -noisy[0].numel() :].to(noisy.dtype)
+            blend = torch.einsum("bn,bnf->bf", share.to(noisy.dtype), stored)
+            x = torch.cat([x, blend.reshape(noisy.shape).to(x.dtype)], 1)
         x = self.enter(x.contiguous(memory_format=torch.channels_last))
         for block in self.fine_down:
             x = block(x, style, moment)
@@ -128,8 +138,11 @@ class LipUNet(nn.Module):
         self, features: Float[Tensor, "b n f"], size: torch.Size
     ) -> tuple[Float[Tensor, "b n fine_places _"], Float[Tensor, "b n coarse_places _"]]:
         places = size[0] * size[1]
-        length = places * 2 * self.fine_attention.query.out_channels
-        fine, coarse = features.split([length, features.shape[-1] - length], dim=-1)
+        fine_length = places * 2 * self.fine_attention.query.out_channels
+        coarse_length = places // 4 * 2 * self.coarse_attention.query.out_channels
+        fine, coarse = features[..., : fine_length + coarse_length].split(
+            [fine_length, coarse_length], dim=-1
+        )
         return (
             rearrange(fine, "b n (l f) -> b n l f", l=places),
             rearrange(coarse, "b n (l f) -> b n l f", l=places // 4),

@@ -66,7 +66,7 @@ PRESETS = {
 def build_codec_task(prepared: Path, recipe: CodecRecipe) -> "CodecTask":
     """The task of learning `recipe` from the clips beneath `prepared`."""
     torch.manual_seed(recipe.loop.seed)
-    codec = Codec(recipe.config).to(memory_format=torch.channels_last)
+    codec = Codec(recipe.config)
     train, validation = (read_crop_clips(prepared, split) for split in ("train", "validation"))
     return CodecTask(codec, train, validation, recipe)
 

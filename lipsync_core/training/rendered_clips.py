@@ -205,6 +205,8 @@ def _reshaped(
 ) -> tuple[Tensor, Tensor]:
     """Targets and references of some scenes as another person: one shape and skin per scene."""
     chosen = (torch.rand(recipe.scenes, generator=generator) < recipe.reshaped).nonzero()[:, 0]
+    if not len(chosen):
+        return crops, references
     size = crops.shape[-1]
     shapes = face_shapes(len(chosen), size, generator, recipe.reshaping)
     skins = skin_textures(len(chosen), size, generator, recipe.reshaping)

@@ -25,7 +25,9 @@ from .rendered_clips import RenderedBatch, RenderedClips, SceneRecipe, read_rend
 class RendererRecipe:
     """What a renderer learns from and what its loss weighs."""
 
-    config: LipRendererConfig = field(default_factory=lambda: LipRendererConfig(basis=""))
+    config: LipRendererConfig = field(
+        default_factory=lambda: LipRendererConfig(basis="", blends_references=True)
+    )
     """Its basis, crop size and codec are filled in from the data and the codec."""
     loop: LoopRecipe = field(default_factory=lambda: LoopRecipe(steps=2400, learning_rate=1e-3))
     scenes: SceneRecipe = field(default_factory=SceneRecipe)
@@ -90,7 +92,7 @@ def build_renderer(
         codec_encoder_blocks=codec.config.encoder_blocks,
         codec_decoder_blocks=codec.config.decoder_blocks,
     )
-    model = LipRenderer(config).to(memory_format=torch.channels_last)
+    model = LipRenderer(config)
     model.codec.load_state_dict(codec.state_dict())
     mean, deviation = clips.motion_statistics()
     model.motion_mean.copy_(mean)

@@ -1,0 +1,170 @@
+"""Codec and renderer learn from prepared clips of a drawn mouth, and resume bit for bit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_renderer import SIZE, mouth_crops
+
+from lipsync_core.checkpoint import load_model, save_tensors
+from lipsync_core.landmarks import MOVING, TRACKED
+from lipsync_core.render.codec import Codec
+from lipsync_core.render.renderer import LipRenderer
+from lipsync_core.training.codec import PRESETS as CODEC_PRESETS
+from lipsync_core.training.codec import build_codec_task
+from lipsync_core.training.crops import clip_weights, mouth_box, read_crop_clips
+from lipsync_core.training.loop import train
+from lipsync_core.training.prepared import write_prepared
+from lipsync_core.training.rendered_clips import distant_frames, read_rendered_clips
+from lipsync_core.training.renderer import PRESETS as RENDERER_PRESETS
+from lipsync_core.training.renderer import build_renderer_task, read_basis
+
+FRAMES = 60
+
+
+def write_mouth_clip(path: Path, person: str, split: str, phase: float) -> None:
+    openings = 0.08 + 0.08 * torch.sin(torch.arange(FRAMES) * 0.4 + phase)
+    canonical = torch.zeros(FRAMES, len(MOVING), 3)
+    # One coordinate carries the opening: the first direction of the basis.
+    canonical[:, 0, 1] = openings
+    write_prepared(
+        path,
+        {
+            "crops": (mouth_crops(openings) * 255).round().to(torch.uint8),
+            "visible": torch.ones(FRAMES, dtype=torch.bool),
+            "neutral": torch.zeros(len(TRACKED), 3),
+            "canonical": canonical,
+            "valid": torch.ones(FRAMES, dtype=torch.bool),
+            "speech": torch.zeros(1, FRAMES, 4, dtype=torch.float16),
+        },
+        name=path.stem,
+        person=person,
+        split=split,
+        fps="25",
+        crop_size=SIZE,
+        frame_count=FRAMES,
+        encoder="none",
+        source="drawn",
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    for number, (person, split) in enumerate(
+        [("a", "train"), ("a", "train"), ("b", "train"), ("a", "validation")]
+    ):
+        write_mouth_clip(folder / f"clip{number}.safetensors", person, split, 0.5 * number)
+    components = torch.zeros(4, len(MOVING) * 3)
+    components[torch.arange(4), torch.arange(4) + 1] = 1
+    save_tensors(folder / "basis.safetensors", {"components": components}, {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def codec(prepared, tmp_path_factory) -> Path:
+    recipe = CODEC_PRESETS["codec-tiny"]
+    loop = replace(recipe.loop, steps=80, learning_rate=5e-3, precision="no")
+    recipe = replace(recipe, loop=replace(loop, ema_decay=0.9))
+    task = build_codec_task(prepared, recipe)
+    return train(task, tmp_path_factory.mktemp("codec"), recipe.loop, {})
+
+
+def renderer_recipe(steps: int):
+    recipe = RENDERER_PRESETS["renderer-tiny"]
+    loop = replace(
+        recipe.loop, steps=steps, warmup_steps=2, log_every=2, save_every=2, precision="no"
+    )
+    return replace(recipe, loop=loop)
+
+
+def test_the_codec_measures_its_latents_and_learns(codec, prepared):
+    model = load_model(codec, Codec)
+    assert not torch.equal(model.latent_std, torch.ones_like(model.latent_std))
+    crops = read_crop_clips(prepared, "validation")[0].crops[:8]
+    images = crops.permute(0, 3, 1, 2).float() / 127.5 - 1
+    rows, columns = mouth_box(SIZE)
+    error = (model.decode(model.encode(images)) - images)[..., rows, columns]
+    assert error.square().mean() < 0.3 * images[..., rows, columns].var()
+    assert 0.5 < model.encode(images).std() < 2
+
+
+@pytest.mark.parametrize("kind", ["codec", "renderer"])
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(kind, prepared, codec, tmp_path):
+    recipe = renderer_recipe(6)
+    if kind == "codec":
+        recipe = replace(CODEC_PRESETS["codec-tiny"], loop=recipe.loop)
+
+    def task():
+        if kind == "codec":
+            return build_codec_task(prepared, recipe)
+        return build_renderer_task(prepared, codec, prepared / "basis.safetensors", recipe)
+
+    train(task(), tmp_path / "whole", recipe.loop, {})
+    train(task(), tmp_path / "broken", recipe.loop, {}, stop_at=4)
+    train(task(), tmp_path / "broken", recipe.loop, {})
+    whole, broken = (load_file(tmp_path / run / "state.safetensors") for run in ("whole", "broken"))
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(whole[key], broken[key]) for key in whole)
+
+
+def test_the_renderer_learns_that_motion_opens_the_mouth(prepared, codec, tmp_path):
+    recipe = renderer_recipe(150)
+    task = build_renderer_task(prepared, codec, prepared / "basis.safetensors", recipe)
+    path = train(task, tmp_path, recipe.loop, {})
+    renderer = load_model(path, LipRenderer)
+    trained_codec = load_model(codec, Codec)
+    assert torch.equal(renderer.codec.decoder[0].weight, trained_codec.decoder[0].weight)
+
+    clips = read_rendered_clips(prepared, "validation", read_basis(prepared / "basis.safetensors"))
+    batch = clips.draw(
+        replace(recipe.scenes, recoloured=0.0, degraded=0.0),
+        9,
+        torch.Generator().manual_seed(0),
+    )
+    given = task._condition(batch, 0.0, torch.Generator())
+    shut, wide = (torch.full_like(given.motion, value) for value in (-1.0, 1.0))
+    with torch.no_grad():
+        pool = renderer.encode(batch.references)
+        noise = torch.zeros_like(given.masked)
+        dark = [
+            renderer.decode(
+                renderer(noise, torch.ones(len(noise)), pool, replace(given, motion=motion))
+            )[:, :, 40:70, 38:58].mean()
+            for motion in (shut, wide)
+        ]
+    # An open mouth is dark.
+    assert dark[1] < dark[0] - 0.03
+
+
+def test_people_are_drawn_more_evenly_than_their_frames(prepared):
+    clips = read_crop_clips(prepared, "train")
+    weights = {balance: clip_weights(clips, balance) for balance in (0.0, 0.5, 1.0)}
+    share = {balance: (w[2] / w.sum()).item() for balance, w in weights.items()}
+    assert share[1.0] == pytest.approx(1 / 3)
+    assert share[0.0] == pytest.approx(1 / 2)
+    assert share[1.0] < share[0.5] < share[0.0]
+
+
+def test_references_are_far_from_all_targets_of_a_scene():
+    frames = torch.arange(100)
+    assert distant_frames(frames, torch.tensor([50, 52]), 3).tolist() == [
+        *range(21),
+        *range(82, 100),
+    ]
+    assert sorted(distant_frames(torch.arange(20), torch.tensor([0]), 3).tolist()) == [17, 18, 19]
+
+
+def test_a_scene_changes_colour_as_one(prepared):
+    clips = read_rendered_clips(prepared, "train", read_basis(prepared / "basis.safetensors"))
+    recipe = replace(RENDERER_PRESETS["renderer-tiny"].scenes, scenes=8, degraded=0.0)
+    batch = clips.draw(recipe, 9, torch.Generator().manual_seed(0))
+    # The forehead's colour: far from mouth and mask.
+    targets = batch.crops[..., 4:12, 60:68].mean((2, 3)).reshape(8, recipe.frames, 3)
+    shown = batch.references[..., 4:12, 60:68].mean((2, 3)).reshape(8, recipe.references, 3)
+    within = targets.std(1).mean()
+    between = targets.mean(1).std(0).mean()
+    assert within < 0.02 < 0.1 < between
+    assert (targets.mean(1) - shown.mean(1)).abs().mean() < 0.6 * between
