@@ -5,6 +5,7 @@ schedule and its Euler steps are diffusers'.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,7 +29,8 @@ def sample(denoise: Denoise, noise: Float[Tensor, "b ..."], steps: int) -> Float
 
     if steps < 1:
         raise ValueError(f"steps is {steps}: at least 1 is needed")
-    scheduler = FlowMatchEulerDiscreteScheduler()
+    # Its attributes are set by `set_timesteps`, which its type hints do not know.
+    scheduler: Any = FlowMatchEulerDiscreteScheduler()
     # A plain list, since the scheduler turns it into an array of its own.
     scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)])
     x = noise

@@ -74,8 +74,6 @@ def build_codec_task(prepared: Path, recipe: CodecRecipe) -> "CodecTask":
 class CodecTask(Task):
     """Charbonnier, gradient and contrast errors of windows of crops."""
 
-    model: Codec
-
     def __init__(
         self,
         codec: Codec,
@@ -83,7 +81,8 @@ class CodecTask(Task):
         validation: Sequence[CropClip],
         recipe: CodecRecipe,
     ):
-        self.model, self.recipe = codec, recipe
+        self.model = self.codec = codec
+        self.recipe = recipe
         self.train, self.validation = train, validation
         self.clip_weights = clip_weights(train, recipe.balance)
         self.crop_size = train[0].crops.shape[1]
@@ -112,10 +111,10 @@ class CodecTask(Task):
     def validate(self, generator: torch.Generator) -> dict[str, float]:
         """PSNR of the whole crop and of the mouth, the share of the mouth's gradient energy that
         is kept; measures the latents' mean and deviation on the way."""
-        device = self.model.latent_mean.device
+        device = self.codec.latent_mean.device
         crops = self._draw(self.train, self.clip_weights, 96, generator)
-        latents = [self.model.bounded_latents(2 * x.to(device) - 1) for x in crops.split(16)]
-        self.model.normalise_latents(torch.cat(latents))
+        latents = [self.codec.bounded_latents(2 * x.to(device) - 1) for x in crops.split(16)]
+        self.codec.normalise_latents(torch.cat(latents))
 
         crops = self._draw(self.validation, clip_weights(self.validation, 0.5), 64, generator)
         images = torch.cat([self.reconstruct(part.to(device)).cpu() for part in crops.split(16)])
@@ -130,7 +129,7 @@ class CodecTask(Task):
 
     def reconstruct(self, crops: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
         """`crops` in [0, 1] through the codec and back."""
-        images = self.model.decode(self.model.encode(2 * crops - 1))
+        images = self.codec.decode(self.codec.encode(2 * crops - 1))
         return ((images + 1) / 2).clamp(0, 1)
 
     def _draw(
@@ -139,7 +138,7 @@ class CodecTask(Task):
         chosen = torch.multinomial(chances, count, replacement=True, generator=generator)
         places = torch.rand(count, generator=generator)
         frames = []
-        for clip, place in zip((clips[i] for i in chosen), places, strict=True):
+        for clip, place in zip((clips[i] for i in chosen.tolist()), places, strict=True):
             frames.append(clip.crops[clip.visible[int(place * len(clip.visible))]])
         return network_images(torch.stack(frames))
 

@@ -104,8 +104,6 @@ def build_renderer(
 class RendererTask(Task):
     """Errors of clean latents, weighted to the mouth; later also of the pictures they decode to."""
 
-    model: LipRenderer
-
     def __init__(
         self,
         model: LipRenderer,
@@ -113,7 +111,8 @@ class RendererTask(Task):
         validation: RenderedClips,
         recipe: RendererRecipe,
     ):
-        self.model, self.recipe = model, recipe
+        self.model = self.renderer = model
+        self.recipe = recipe
         self.train, self.validation = train, validation
         size, self.window_steps = model.config.crop_size, model.config.motion_window_steps
         weights = pixel_weights(
@@ -127,11 +126,11 @@ class RendererTask(Task):
         self, model: nn.Module, step: int, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         batch = self.train.draw(self.recipe.scenes, self.window_steps, generator)
-        batch = batch.to(self.model.device)
+        batch = batch.to(self.renderer.device)
         count = len(batch.crops)
         with torch.no_grad():
-            clean = self.model.encode(batch.crops)
-            references = self.model.encode(batch.references)
+            clean = self.renderer.encode(batch.crops)
+            references = self.renderer.encode(batch.references)
             condition = self._condition(batch, noise=0.05, generator=generator)
         time = torch.sigmoid(0.5 + torch.randn(count, generator=generator))
         pure = max(1, round(count * self.recipe.pure_noise_share))
@@ -155,17 +154,17 @@ class RendererTask(Task):
         """Mouth PSNR in dB of 1 and 4 steps, the codec's own, and of copying a reference."""
         scenes = replace(self.recipe.scenes, scenes=16, recoloured=0.0, degraded=0.0)
         batch = self.validation.draw(scenes, self.window_steps, generator)
-        batch = batch.to(self.model.device)
+        batch = batch.to(self.renderer.device)
         target = (window(batch.crops)[(..., *self.mouth)] + 1) / 2
         condition = self._condition(batch, noise=0.0, generator=generator)
-        features = self.model.unet.encode_references(self.model.encode(batch.references))
+        features = self.renderer.unet.encode_references(self.renderer.encode(batch.references))
 
         def score(latents: Tensor) -> float:
-            images = (self.model.decode(latents)[(..., *self.mouth)] + 1) / 2
+            images = (self.renderer.decode(latents)[(..., *self.mouth)] + 1) / 2
             return psnr(images.clamp(0, 1), target).mean().item()
 
         def denoise(x: Tensor, time: Tensor) -> Tensor:
-            return self.model.unet(x, time, features, condition)
+            return self.renderer.unet(x, time, features, condition)
 
         shape = condition.masked.shape
         noise = shared_noise(shape[1:], generator).to(target).expand(shape)
@@ -173,18 +172,18 @@ class RendererTask(Task):
         return {
             "mouth_psnr_1_step": score(sample(denoise, noise, 1)),
             "mouth_psnr_4_steps": score(sample(denoise, noise, 4)),
-            "mouth_psnr_codec": score(self.model.encode(batch.crops)),
-            "mouth_psnr_reference": score(self.model.encode(copied)),
+            "mouth_psnr_codec": score(self.renderer.encode(batch.crops)),
+            "mouth_psnr_reference": score(self.renderer.encode(copied)),
         }
 
     def _condition(
         self, batch: RenderedBatch, noise: float, generator: torch.Generator
     ) -> Conditioning:
-        motion = self.model.normalised_motion(batch.motion)
+        motion = self.renderer.normalised_motion(batch.motion)
         disturbed = motion + noise * torch.randn(motion.shape, generator=generator).to(motion)
         return Conditioning(
-            masked=self.model.encode_masked(batch.crops),
-            mask=self.model.latent_mask(),
+            masked=self.renderer.encode_masked(batch.crops),
+            mask=self.renderer.latent_mask(),
             motion=disturbed,
             choice=batch.choice,
             usable=batch.usable,
@@ -193,14 +192,13 @@ class RendererTask(Task):
     def _pixel_loss(
         self, latents: Float[Tensor, "b c h w"], crops: Float[Tensor, "b 3 s s"]
     ) -> tuple[Tensor, dict[str, float]]:
-        rows, columns = self.mouth
-        part = (
-            ...,
-            *(slice(side.start // FACTOR, -(-side.stop // FACTOR)) for side in (rows, columns)),
+        # Whole latent pixels about the mouth: the rest of the picture need not be decoded.
+        rows, columns = (
+            slice(side.start // FACTOR, -(-side.stop // FACTOR)) for side in self.mouth
         )
-        images = self.model.decode(latents[part])
-        left, top = part[2].start * FACTOR, part[1].start * FACTOR
-        target = window(crops)[..., top : top + images.shape[-2], left : left + images.shape[-1]]
+        images = self.renderer.decode(latents[..., rows, columns])
+        top, left = rows.start * FACTOR, columns.start * FACTOR
+        target = window(crops)[..., top:, left:][..., : images.shape[-2], : images.shape[-1]]
         ones = torch.ones_like(target[:, :1])
         return reconstruction_loss(images, target, ones, self.recipe.reconstruction)
 
