@@ -96,7 +96,7 @@ def spoken(
     return displacement(opening, spread)
 
 
-def write_made_up_clips(folder: Path, clips: int = 12, steps: int = 40) -> None:
+def write_made_up_clips(folder: Path, clips: int = 24, steps: int = 40) -> None:
     """Prepared clips of two people, the last four of each for validation."""
     generator = torch.Generator().manual_seed(0)
     for person, gain in (("anna", 1.0), ("bert", 1.6)):
