@@ -30,9 +30,14 @@ class Line(Model):
         super().__init__(config)
         self.frozen = nn.Linear(config.width, config.width).requires_grad_(False)
         self.linear = nn.Linear(config.width, 1)
+        # Laid out otherwise in memory, as networks on pictures are.
+        self.picture = nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last)
 
     def forward(self, x):
-        return self.linear(torch.dropout(self.frozen(x), 0.1, self.training))
+        pictures = x.new_ones(1, 2, 3, 3) * x.mean()
+        return self.linear(torch.dropout(self.frozen(x), 0.1, self.training)) + self.picture(
+            pictures
+        ).square().mean((1, 2, 3))
 
 
 class FitLine(Task):

@@ -228,8 +228,13 @@ class _Run:
         for name, parameter, shadow in self._trained():
             shadow.copy_(tensors[f"ema.{name}"])
             prefix = f"optimizer.{name}."
-            self.optimizer.state[parameter] = {
+            moments = {
                 k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
+            }
+            # Laid out in memory as the parameter is: the fused optimizer pairs them by place.
+            self.optimizer.state[parameter] = {
+                k: torch.empty_like(parameter).copy_(v) if v.shape == parameter.shape else v
+                for k, v in moments.items()
             }
         self.ema.optimization_step = step
         self._forget_after(step)

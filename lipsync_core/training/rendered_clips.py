@@ -48,6 +48,9 @@ class SceneRecipe:
     read to know them."""
     reshaping: float = 1.0
     """Strength of that."""
+    jitter: float = 0.2
+    """How far references stand off their place, in units of 6 % of scale and turn and 2 % of the
+    side. At inference they stand almost exactly: what is too loose here is copied as blur."""
     degraded: float = 0.1
     """Share of the scenes that are seen softly."""
 
@@ -182,7 +185,10 @@ def _augmented(
 ) -> tuple[Tensor, Tensor]:
     """Unless a face is reshaped, targets keep their pixels' places: resampling teaches blur."""
     crops, references = _reshaped(crops, references, recipe, generator)
-    jitter = random_similarities(len(references), generator, scale=0.06, turn=0.06, shift=0.02)
+    loose = recipe.jitter
+    jitter = random_similarities(
+        len(references), generator, scale=0.06 * loose, turn=0.06 * loose, shift=0.02 * loose
+    )
     references = warp(references, jitter)
     colours = colour_changes(recipe.scenes, generator, recipe.recoloured)
     crops, references = (
