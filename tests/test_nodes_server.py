@@ -1,120 +1,47 @@
-"""The nodes in the real server: what they declare, what they make, and how they fail."""
+"""The nodes in the real server: what they declare and what they make."""
 
 import ast
-import json
-import os
-import shutil
 import struct
-import time
-import wave
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 import torch
-from graphs import Graph, Link, output
-from synthetic_media import write_sound
+from node_graphs import (
+    FACE,
+    FRAMES,
+    LONG_SPEECH,
+    PREDICTOR,
+    RENDERER,
+    SPEECH,
+    Graph,
+    clip,
+    drawn_crops,
+    lip_sync,
+    made,
+    output,
+    predictor,
+    provide_files,
+    renderer,
+    save_video,
+    speech,
+    track,
+    video,
+)
 from test_nodes import NODE_CLASSES, method
-from tiny_models import save_tiny_models, write_talking_face
+from tiny_models import write_talking_face
 
 from lipsync_core.checkpoint import read_metadata
 from lipsync_core.media.audio_file import read_audio
 from lipsync_core.media.file_clip import open_clip
-from lipsync_core.media.writing import write_clip
-from lipsync_core.types import Audio
-from tools.hosting.client import ExecutionFailed, GraphRefused
 from tools.hosting.server import ComfyServer
 
 pytestmark = pytest.mark.server
-
-FRAMES = 40
-PREDICTOR, RENDERER = "tiny_predictor.safetensors", "tiny_renderer.safetensors"
-FACE, SILENT_FACE, NO_FACE = "talking.mp4", "silent.mp4", "no_face.mp4"
-SPEECH, LONG_SPEECH = "speech.wav", "long_speech.wav"
 
 
 @pytest.fixture(scope="module")
 def host(comfyui: ComfyServer) -> ComfyServer:
     """The server with tiny models and small clips in its folders."""
-    assert save_tiny_models(comfyui.models / "lipstyle") == (PREDICTOR, RENDERER)
-    write_talking_face(comfyui.input / FACE, FRAMES)
-    write_talking_face(comfyui.input / SILENT_FACE, 10, sound=False)
-    grey = [torch.full((12, 120, 160, 3), 0.5)]
-    write_clip(comfyui.input / NO_FACE, grey, Fraction(25), 120, 160, noise(0.48))
-    write_wav(comfyui.input / SPEECH, noise(1.2))
-    write_wav(comfyui.input / LONG_SPEECH, noise(3.0))
-    return comfyui
-
-
-def noise(seconds: float) -> Audio:
-    generator = torch.Generator().manual_seed(3)
-    return Audio(0.1 * torch.randn(round(seconds * 16000), generator=generator), 16000)
-
-
-def write_wav(path: Path, audio: Audio) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(audio.sample_rate)
-        file.writeframes((audio.waveform.clamp(-1, 1) * 32767).short().numpy().tobytes())
-
-
-# Building graphs
-
-
-def predictor(graph: Graph) -> Link:
-    return graph.add("LipStyleLoadMotionPredictor", file=PREDICTOR)
-
-
-def renderer(graph: Graph) -> Link:
-    return graph.add("LipStyleLoadLipRenderer", file=RENDERER)
-
-
-def video(graph: Graph, name: str = FACE) -> Link:
-    return graph.add("LoadVideo", file=name)
-
-
-def clip(graph: Graph, name: str = FACE, start: float = 0.0, duration: float = 0.0) -> Link:
-    return graph.add("LipStyleLoadReferenceClip", file=name, start=start, duration=duration)
-
-
-def speech(graph: Graph, name: str = SPEECH) -> Link:
-    return graph.add("LoadAudio", audio=name)
-
-
-def track(graph: Graph, video: Link, face: str = "largest", **point: int) -> Link:
-    where = {"face_index": 0, "point_x": 0, "point_y": 0, **point}
-    return graph.add("LipStyleTrackFace", video=video, face=face, **where)
-
-
-def lip_sync(graph: Graph, video: Link, audio: Link, **others) -> Link:
-    settings = {
-        "strength": 1.0, "face": "largest", "face_index": 0, "point_x": 0, "point_y": 0,
-        "policy": "ping-pong", "steps": 1, "seed": 0, **others,
-    }  # fmt: skip
-    return graph.add(
-        "LipStyleLipSync",
-        predictor=predictor(graph),
-        renderer=renderer(graph),
-        video=video,
-        audio=audio,
-        **settings,
-    )
-
-
-def save_video(graph: Graph, video: Link) -> Graph:
-    graph.add("SaveVideo", video=video, filename_prefix="test", format="auto", codec="auto")
-    return graph
-
-
-def made(host: ComfyServer, graph: Graph) -> Path:
-    """The one file that a graph writes."""
-    (path,) = host.output_files(host.run(graph))
-    return path
-
-
-def temp_files(host: ComfyServer) -> set[Path]:
-    return {path for path in (host.base / "temp").rglob("*") if path.is_file()}
+    return provide_files(comfyui)
 
 
 # What the nodes declare
@@ -302,25 +229,6 @@ def test_the_steps_give_what_lip_sync_gives(host):
     assert (steps.frames(0, 30) - at_once.frames(0, 30)).abs().mean() < 0.004
 
 
-def drawn_crops(
-    graph: Graph, drawing: Link, target: Link, face: Link, motion: Link, **span: int
-) -> Link:
-    part = {"start_frame": 0, "frame_count": 0, **span}
-    latent = graph.add(
-        "LipStyleSampleLipRenderer",
-        renderer=drawing,
-        video=target,
-        face_track=face,
-        motion=motion,
-        seed=0,
-        steps=1,
-        **part,
-    )
-    return graph.add(
-        "LipStyleDecodeLipLatents", renderer=drawing, latent=latent, face_track=face, video=target
-    )
-
-
 def test_only_the_frames_asked_for_are_drawn(host):
     graph = Graph()
     loaded, target = predictor(graph), video(graph)
@@ -412,241 +320,3 @@ def test_work_is_shown_while_it_goes_on(host):
     assert pictures >= 1
     assert any(0 < share < 0.5 for share in shares) and any(0.5 < share < 1 for share in shares)
     assert shares == sorted(shares)
-
-
-# What goes wrong
-
-
-def refused(host: ComfyServer, graph: Graph) -> str:
-    with pytest.raises(GraphRefused) as error:
-        host.submit(graph)
-    return str(error.value)
-
-
-def failed(host: ComfyServer, graph: Graph) -> str:
-    with pytest.raises(ExecutionFailed) as error:
-        host.run(graph)
-    return str(error.value)
-
-
-@pytest.fixture(autouse=True)
-def server_lives_on(request):
-    """Whatever a graph held, the next one runs, and nothing half-written stays."""
-    yield
-    if "host" in request.fixturenames:
-        server: ComfyServer = request.getfixturevalue("host")
-        graph = Graph()
-        picture = graph.add(
-            "EmptyImage", width=8, height=8, batch_size=1, color=time.time_ns() % 255
-        )
-        graph.add("PreviewImage", images=picture)
-        server.run(graph, timeout=60)
-        assert not list((server.base / "temp").glob(".*part"))
-
-
-def test_a_video_without_a_face_is_told_so(host):
-    graph = Graph()
-    words = failed(host, save_video(graph, lip_sync(graph, video(graph, NO_FACE), speech(graph))))
-    assert "NoFaceError" in words and "no face in any of the" in words
-
-
-def test_a_face_that_is_not_there_is_told_so(host):
-    graph = Graph()
-    face = track(graph, video(graph), "index from the left", face_index=7)
-    graph.add("PreviewImage", images=output(face, 1))
-    assert "choose another face" in failed(host, graph)
-
-
-def test_a_silent_clip_has_no_style(host):
-    graph = Graph()
-    style = graph.add(
-        "LipStyleStyleReference", predictor=predictor(graph), video=clip(graph, SILENT_FACE)
-    )
-    graph.add("LipStyleSaveStyle", style=style, filename_prefix="never")
-    words = failed(host, graph)
-    assert "SpeechError" in words and "no sound" in words
-    assert not list(host.output.glob("never*"))
-
-
-def test_a_silent_clip_gives_no_speech(host):
-    graph = Graph()
-    silent = output(clip(graph, SILENT_FACE), 1)
-    words = failed(host, save_video(graph, lip_sync(graph, video(graph), silent)))
-    assert "SpeechError" in words and "silent" in words
-
-
-@pytest.mark.parametrize("seconds", [0.0, 0.005])
-def test_audio_that_is_too_short_is_told_so(host, seconds):
-    graph = Graph()
-    empty = graph.add("EmptyAudio", duration=seconds, sample_rate=16000, channels=2)
-    words = failed(host, save_video(graph, lip_sync(graph, video(graph), empty)))
-    assert "SpeechError" in words and "40 ms" in words
-
-
-def test_audio_that_is_not_finite_is_told_so(host):
-    sound = noise(0.5)
-    sound.waveform[100:200] = float("nan")
-    write_sound(host.input / "nan.wav", sound, "pcm_f32le")
-    graph = Graph()
-    words = failed(host, save_video(graph, lip_sync(graph, video(graph), speech(graph, "nan.wav"))))
-    assert "SpeechError" in words and "NaN" in words
-
-
-def test_a_file_that_is_no_video_is_told_so(host):
-    shutil.copy(Path(__file__), host.input / "text.mp4")
-    graph = Graph()
-    words = failed(host, save_video(graph, clip(graph, "text.mp4")))
-    assert "MediaError" in words and "text.mp4" in words
-
-
-def test_a_truncated_video_is_told_so(host):
-    whole = (host.input / FACE).read_bytes()
-    (host.input / "half.mp4").write_bytes(whole[: len(whole) // 2])
-    graph = Graph()
-    words = failed(
-        host, save_video(graph, lip_sync(graph, video(graph, "half.mp4"), speech(graph)))
-    )
-    assert "half.mp4" in words
-
-
-def test_a_start_after_the_end_is_told_so(host):
-    graph = Graph()
-    assert "earlier start" in failed(host, save_video(graph, clip(graph, start=99.0)))
-
-
-def test_a_weight_file_of_another_kind_is_refused(host):
-    graph = Graph()
-    loaded = graph.add("LipStyleLoadMotionPredictor", file=RENDERER)
-    heard = graph.add("LipStyleEncodeSpeech", predictor=loaded, audio=speech(graph))
-    graph.add("PreviewAny", source=heard)
-    assert "holds a LipRenderer, a MotionPredictor is needed" in refused(host, graph)
-
-
-def test_a_damaged_weight_file_is_refused(host):
-    folder = host.models / "lipstyle"
-    whole = (folder / PREDICTOR).read_bytes()
-    (folder / "damaged.safetensors").write_bytes(whole[: len(whole) // 2])
-    graph = Graph()
-    loaded = graph.add("LipStyleLoadMotionPredictor", file="damaged.safetensors")
-    heard = graph.add("LipStyleEncodeSpeech", predictor=loaded, audio=speech(graph))
-    graph.add("PreviewAny", source=heard)
-    assert "damaged.safetensors" in refused(host, graph)
-
-
-OUTSIDE = ("../secret", "../../input/../secret", "/etc/hostname", "sub/../../secret")
-
-
-@pytest.mark.parametrize("name", OUTSIDE)
-def test_no_name_leads_out_of_the_input_folder(host, name):
-    shutil.copy(host.input / FACE, host.base / "secret")
-    graph = Graph()
-    words = refused(host, save_video(graph, clip(graph, name)))
-    assert "there is no file" in words
-
-
-@pytest.mark.parametrize("name", [*OUTSIDE, "../secret [output]", "/etc/hostname [output]"])
-def test_no_name_leads_out_of_the_folders_for_weights(host, name):
-    shutil.copy(host.models / "lipstyle" / PREDICTOR, host.base / "secret")
-    shutil.copy(host.models / "lipstyle" / PREDICTOR, host.models / "secret")
-    for loader in ("LipStyleLoadMotionPredictor", "LipStyleLoadLipRenderer", "LipStyleLoadStyle"):
-        graph = Graph()
-        graph.add("PreviewAny", source=graph.add(loader, file=name))
-        assert "there is no file" in refused(host, graph)
-
-
-@pytest.mark.parametrize("prefix", ["../outside", "/tmp/outside", "a/../../outside"])
-def test_no_style_is_saved_outside_of_the_output_folder(host, prefix):
-    graph = Graph()
-    style = graph.add("LipStyleStyleReference", predictor=predictor(graph), video=clip(graph))
-    graph.add("LipStyleSaveStyle", style=style, filename_prefix=prefix)
-    failed(host, graph)
-    assert not list(host.base.glob("outside*")) and not list(host.base.parent.glob("outside*"))
-
-
-def test_crops_that_do_not_fit_the_video_are_told_so(host):
-    graph = Graph()
-    target = video(graph)
-    picture = graph.add("EmptyImage", width=64, height=64, batch_size=3, color=0)
-    composed = graph.add(
-        "LipStyleCompositeFace", video=target, face_track=track(graph, target), crops=picture
-    )
-    assert "one square crop per frame" in failed(host, save_video(graph, composed))
-
-
-def test_a_track_of_another_video_is_told_so(host):
-    graph = Graph()
-    face = track(graph, clip(graph, duration=0.4))
-    picture = graph.add("EmptyImage", width=64, height=64, batch_size=FRAMES, color=0)
-    composed = graph.add(
-        "LipStyleCompositeFace", video=video(graph), face_track=face, crops=picture
-    )
-    assert "track the face in the very video" in failed(host, save_video(graph, composed))
-
-
-# Cancelling
-
-
-@pytest.fixture(scope="module")
-def long_clip(host) -> str:
-    """A quarter of a minute, so that no stage is over before the cancel comes."""
-    name = "long.mp4"
-    source = open_clip(host.input / FACE)
-    frames = (source.frames(0, FRAMES) for _ in range(10))
-    write_clip(host.input / name, frames, source.fps, source.height, source.width, noise(16))
-    return name
-
-
-def busy_seconds(host: ComfyServer) -> float:
-    """What the server has computed so far, so that a busy machine does not count against it;
-    where the system does not say, the time."""
-    times = Path(f"/proc/{host.process.pid}/stat")
-    if not times.is_file():
-        return time.monotonic()
-    user, system = times.read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def cancelled_after(host: ComfyServer, graph: Graph, share: float) -> float:
-    """Seconds from the cancel to the end, when the node with progress has done `share`."""
-    with host.events("canceller") as events:
-        run = host.submit(graph, "canceller")
-        events.set_timeout(120)
-        for event in events:
-            if not isinstance(event, dict):
-                continue
-            assert event["type"] not in {"execution_error", "execution_success"}, event
-            data = event["data"]
-            if event["type"] == "progress" and data["value"] / data["max"] >= share:
-                break
-    started = busy_seconds(host)
-    host.interrupt()
-    record = host.wait(run, timeout=120)
-    assert record["status"]["messages"][-1][0] == "execution_interrupted", json.dumps(record)[-500:]
-    return busy_seconds(host) - started
-
-
-@pytest.mark.parametrize("share", [0.02, 0.55], ids=["tracking", "rendering"])
-def test_a_cancel_stops_lip_sync_within_a_second_and_leaves_nothing(host, long_clip, share):
-    before = temp_files(host)
-    graph = Graph()
-    spoken = lip_sync(graph, video(graph, long_clip), speech(graph, LONG_SPEECH), policy="cut")
-    graph["4"]["inputs"]["audio"] = long_clip
-    assert cancelled_after(host, save_video(graph, spoken), share) < 1.0
-    assert temp_files(host) == before
-
-
-def test_a_cancel_stops_the_saving_of_a_clip(host, long_clip):
-    before = temp_files(host)
-    graph = Graph()
-    assert cancelled_after(host, save_video(graph, clip(graph, long_clip)), 0.1) < 1.0
-    assert temp_files(host) == before
-
-
-def test_a_cancel_stops_the_measuring_of_a_style(host, long_clip):
-    graph = Graph()
-    style = graph.add(
-        "LipStyleStyleReference", predictor=predictor(graph), video=clip(graph, long_clip)
-    )
-    graph.add("LipStyleSaveStyle", style=style, filename_prefix="cancelled")
-    assert cancelled_after(host, graph, 0.05) < 1.0
-    assert not list(host.output.glob("cancelled*"))
