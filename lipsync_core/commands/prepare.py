@@ -10,6 +10,7 @@ import torch
 from ..audio.encoder import load_speech_encoder
 from ..face.landmarking import FaceLandmarker
 from ..training.preparation import PreparationRecipe, find_videos, prepare_folder
+from ..training.silence import SILENCE_FILE, prepare_silence
 from ..weights import FACE_LANDMARKER, SPEECH_ENCODER, find
 from .progress import progress_bar
 
@@ -47,6 +48,10 @@ def run(arguments: argparse.Namespace) -> str:
         ]
         with get_context("spawn").Pool(arguments.workers) as pool:
             left_out = {k: v for part in pool.map(_share, shares) for k, v in part.items()}
+    if not (arguments.out / SILENCE_FILE).is_file():
+        encoder = load_speech_encoder(find(SPEECH_ENCODER))
+        prepared = [video for video in videos if video.stem not in left_out]
+        prepare_silence(prepared, arguments.out, encoder, arguments.seed)
     lines = [f"{len(videos) - len(left_out)} clips prepared in {arguments.out}"]
     return "\n".join(lines + [f"left out {name}: {why}" for name, why in left_out.items()])
 

@@ -37,7 +37,7 @@ class PreparationRecipe:
     """Data set and licence, for the header of every model trained on it."""
     person: str | None = None
     """Who is shown, if it is one person; else every file is a person of its own."""
-    splits: dict[str, tuple[str, ...]] | None = None
+    splits: dict[str, list[str]] | None = None
     """Names (without suffix) by split; what is not named is "train"."""
     crop_size: int = 128
     speech_variants: int = 3

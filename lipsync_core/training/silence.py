@@ -10,6 +10,7 @@ from torch import Tensor
 from ..audio.encoder import SAMPLE_RATE, SpeechEncoder
 from ..audio.features import encode_speech
 from ..checkpoint import save_tensors
+from ..media.audio_file import read_audio, resample
 from ..types import MOTION_RATE, Audio
 
 SILENCE_FILE = "silence.safetensors"
@@ -41,6 +42,16 @@ def silent_speech(
     return torch.stack([piece[: SECONDS * MOTION_RATE] for piece in pieces]).half()
 
 
+def prepare_silence(
+    videos: list[Path], folder: Path, encoder: SpeechEncoder, seed: int, count: int = 40
+) -> None:
+    """Writes silences, alone and about the speech of up to `count` of `videos`, to `folder`."""
+    spread = videos[:: max(1, len(videos) // count)][:count]
+    speech = [resample(read_audio(video), SAMPLE_RATE) for video in spread]
+    features = silent_speech(encoder, speech, torch.Generator().manual_seed(seed))
+    write_silence(folder, features)
+
+
 def _heard(
     encoder: SpeechEncoder, waveform: Float[Tensor, " n"], start: int
 ) -> Float[Tensor, "t d"]:
@@ -53,6 +64,6 @@ def write_silence(folder: Path, features: Float16[Tensor, "n t d"]) -> None:
 
 
 def read_silence(folder: Path) -> Float16[Tensor, "n t d"] | None:
-    """The silences beside the prepared clips under `folder`, if there are any."""
-    path = folder / SILENCE_FILE
-    return load_file(path)["speech"] if path.is_file() else None
+    """All silences beside the prepared clips under `folder`, None if there are none."""
+    found = [load_file(path)["speech"] for path in sorted(folder.rglob(SILENCE_FILE))]
+    return torch.cat(found) if found else None
