@@ -158,7 +158,7 @@ def train(
     return folder / MODEL_FILE
 
 
-def _validate(task: Task, ema: Any, parameters: list[Tensor], seed: int) -> dict[str, float]:
+def _validate(task: Task, ema: Any, parameters: list[nn.Parameter], seed: int) -> dict[str, float]:
     ema.store(parameters)
     ema.copy_to(parameters)
     task.model.eval()
