@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from lipsync_core.face.neutral import neutral_shape
 from lipsync_core.face.shots import face_jumps, mark_cuts
 from lipsync_core.face.smoothing import bridge, shots, smooth, steady
+from lipsync_core.landmarks import INNER_LOWER, TRACKED, canonical, opening, tracked
 
 
 def scene(seed: int, offset: int = 0) -> np.ndarray:
@@ -138,3 +140,41 @@ def test_a_head_that_snaps_round_keeps_both_rests_steady():
     assert (steadied - points)[36:45].abs().max() < 2
     for rest in (slice(0, 28), slice(52, 80)):
         assert shake(steadied[rest]) < 0.25 * shake(points[rest])
+
+
+def mouths(gap: torch.Tensor, seed: int) -> torch.Tensor:
+    """Faces whose lower lip hangs by `gap` eye distances (t), in frame pixels, with jaw noise."""
+    generator = torch.Generator().manual_seed(seed)
+    faces = canonical(TRACKED).repeat(len(gap), 1, 1)
+    lower = tracked((INNER_LOWER,))[0]
+    faces[:, :57, 1] += 0.01 * torch.randn(len(gap), 1, generator=generator)
+    faces[:, lower, 1] += gap + 0.002 * torch.randn(len(gap), generator=generator)
+    return faces * 90 + torch.tensor([300.0, 200.0, 0.0])
+
+
+def test_the_neutral_is_the_same_for_one_person_in_pieces_and_ignores_outliers():
+    gap = torch.linspace(0, 0.2, 40).repeat(4)
+    faces, seen = mouths(gap, 6), torch.ones(160, dtype=torch.bool)
+    whole = neutral_shape(faces, seen)
+    pieces = torch.stack([neutral_shape(piece, seen[:40]) for piece in faces.split(40)])
+    assert (pieces - whole).norm(dim=-1).max() < 0.01
+    assert opening(whole[None]).item() == pytest.approx(
+        opening(faces).sort().values[:16].mean() / 90, abs=0.01
+    )
+    faces[::20, :57] += 40
+    assert (neutral_shape(faces, seen) - whole).norm(dim=-1).max() < 0.015
+
+
+def test_unseen_frames_do_not_touch_the_neutral():
+    faces, seen = mouths(torch.linspace(0, 0.2, 50), 7), torch.ones(50, dtype=torch.bool)
+    seen[10:20] = False
+    wild = faces.clone()
+    wild[10:20] *= 3
+    assert torch.equal(neutral_shape(faces, seen), neutral_shape(wild, seen))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_few_frames_still_have_a_neutral(count):
+    faces = mouths(torch.zeros(count), 8)
+    neutral = neutral_shape(faces, torch.ones(count, dtype=torch.bool))
+    assert (neutral - canonical(TRACKED)).norm(dim=-1).max() < 0.05

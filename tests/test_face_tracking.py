@@ -2,6 +2,7 @@
 
 import zipfile
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from lipsync_core.face.detection import suppress
 from lipsync_core.face.landmarking import FaceLandmarker
 from lipsync_core.face.tracking import track_face
 from lipsync_core.landmarks import MOVING, opening, tracked
+from lipsync_core.media.file_clip import open_clip
 from lipsync_core.media.tensor_clip import TensorClip
 
 FACE = (223.0, 118.0)
@@ -322,3 +324,33 @@ def test_the_neutral_does_not_depend_on_where_and_how_large_the_face_is(talking,
     moved = track_face(landmarker, TensorClip(torch.from_numpy(np.stack(frames)), face.fps))
     difference = (moved.neutral - track.neutral)[tracked(MOVING)]
     assert difference.norm(dim=-1).mean() < 0.03
+
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip(f"no clips at {SHARED}")
+    return SHARED
+
+
+@pytest.mark.shared
+def test_clips_of_one_person_have_nearly_one_neutral(landmarker, shared_data):
+    paths = sorted((shared_data / "grid_s1" / "clips").iterdir())[::200]
+    neutrals = torch.stack([track_face(landmarker, open_clip(path)).neutral for path in paths])
+    away = (neutrals - neutrals.mean(dim=0))[:, tracked(MOVING)]
+    assert away.norm(dim=-1).square().mean().sqrt() < 0.02
+    assert opening(neutrals).std() < 0.005
+
+
+@pytest.mark.shared
+def test_a_cut_between_two_addresses_is_found_and_none_within_them(landmarker, shared_data):
+    first, second = (
+        open_clip(shared_data / "white_house" / f"address_{number}.mp4").frames(10, 26)
+        for number in (1, 2)
+    )
+    track = track_face(landmarker, TensorClip(torch.cat([first, second]), Fraction(30000, 1001)))
+    assert track.cuts == (16,)
+    assert track.visible.all()

@@ -25,7 +25,7 @@ from .smoothing import bridge, steady
 
 MAX_YAW = 60.0
 """Degrees; beyond, the far half of the mouth is guessed."""
-MIN_INSIDE = 0.9
+MIN_INSIDE = 0.8
 """Part of the landmarks that must lie inside the frame, beside all of the lips."""
 CHUNK_BYTES = 32 * 2**20
 """Of frames that are read at once."""
