@@ -50,7 +50,7 @@ class LoopRecipe:
     save_every: int = 250
     seed: int = 0
     precision: str = "bf16"
-    """"bf16" or "no", the names of accelerate's mixed precision."""
+    """"bf16" for bfloat16 autocast, "no" for none."""
 
 
 class Task(ABC):
@@ -104,7 +104,8 @@ def train(
     from accelerate import Accelerator
     from diffusers.training_utils import EMAModel
 
-    accelerator = Accelerator(mixed_precision=recipe.precision)
+    # Precision is set here, step by step: accelerate knows only one for the life of a process.
+    accelerator = Accelerator()
     parameters = [p for p in task.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         parameters,
@@ -126,7 +127,9 @@ def train(
         generator = step_generator(recipe.seed, step, accelerator.process_index)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step)
-        with accelerator.autocast():
+        with torch.autocast(
+            accelerator.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"
+        ):
             loss, figures = task.loss(model, step, generator)
         if not torch.isfinite(loss):
             raise TrainingError(
