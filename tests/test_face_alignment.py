@@ -17,7 +17,7 @@ from lipsync_core.face.alignment import (
 from lipsync_core.landmarks import MOVING, STABLE, TRACKED, canonical, tracked
 
 # OpenCV before 5 rounds positions to 1/32 pixel inside warpAffine, 5 does not.
-CV2_ACCURACY = 1e-3 if int(cv2.__version__.split(".")[0]) >= 5 else 1 / 60
+CV2_ACCURACY = 1e-3 if int(cv2.__version__.split(".")[0]) >= 5 else 1 / 50
 
 
 def similarity(scale: float, degrees: float, x: float, y: float) -> torch.Tensor:
