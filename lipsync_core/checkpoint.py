@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .errors import ModelError
@@ -47,7 +47,10 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, metadata)
+        # Not save_file: it makes files that only their owner may read.
+        part.write_bytes(
+            save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata)
+        )
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
