@@ -77,7 +77,7 @@ class FaceFollower:
         faces = self.landmarker.find(frame)
         face = self.choice.pick(faces, sure=True)
         if face is None and self.frames % TILE_EVERY == 0:
-            faces = self.landmarker.find_small(frame, known=faces)
+            faces += self.landmarker.find_small(frame, known=faces)
             face = self.choice.pick(faces)
         if face is None:
             return None
@@ -87,15 +87,14 @@ class FaceFollower:
     def _follow(self, frame: UInt8[np.ndarray, "h w 3"], chosen: Person) -> None:
         people = [chosen, *self.others]
         seen = self._settled([self._next(frame, person) for person in people], people)
-        looked = seen[0] is None or self.frames % LOOK_EVERY == 0
         unknown: list[Face] = []
-        if looked:
-            unknown = self._unclaimed(self.landmarker.find(frame), seen)
+        if seen[0] is None or self.frames % LOOK_EVERY == 0:
+            claimed = [face for face in seen if face]
+            unknown = self.landmarker.find(frame, claimed)
             if seen[0] is None and chosen.missed % TILE_EVERY == 0:
                 x, y = chosen.last.centre
                 near = (x - chosen.reach, y - chosen.reach, x + chosen.reach, y + chosen.reach)
-                found = self.landmarker.find_small(frame, near, known=unknown)
-                unknown = self._unclaimed(found, seen)
+                unknown += self.landmarker.find_small(frame, near, [*claimed, *unknown])
             seen, unknown = self._recognised(seen, people, unknown)
             if seen[0] is None and chosen.missed >= FORGOTTEN and unknown:
                 seen[0] = min(unknown, key=lambda face: distance(face, chosen.last))
@@ -118,13 +117,6 @@ class FaceFollower:
                     nearer = distance(one, people[i].last) < distance(other, people[j].last)
                     settled[j if nearer else i] = None
         return settled
-
-    def _unclaimed(self, faces: list[Face], seen: list[Face | None]) -> list[Face]:
-        return [
-            face
-            for face in faces
-            if all(o is None or overlap(face.box, o.box) <= SUPPRESSION_OVERLAP for o in seen)
-        ]
 
     def _recognised(
         self, seen: list[Face | None], people: list[Person], unknown: list[Face]
