@@ -54,7 +54,9 @@ def rendered(result) -> torch.Tensor:
     return torch.cat(list(result.frames()))
 
 
-@pytest.mark.parametrize("fps", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(50)])
+@pytest.mark.parametrize(
+    "fps", [*map(Fraction, (25, 30, 50, 60)), Fraction(24000, 1001), Fraction(30000, 1001)], ids=str
+)
 def test_the_written_file_has_the_targets_size_and_rate_and_the_speechs_length(tmp_path, fps):
     clip, new = talking_clip(30, fps), speech(0.8)
     lip_sync(models(), clip, new, LipSyncSettings()).write(tmp_path / "out.mp4")
