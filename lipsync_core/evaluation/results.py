@@ -1,6 +1,7 @@
 """What an evaluation found: one row per clip and subject, appended to a file as it is found.
 
-A run that was stopped goes on where it was: rows on disk are not measured again.
+A line of the file holds all rows of one clip, so that a clip is there whole or not at all. A run
+that was stopped goes on where it was: clips on disk are not measured again.
 """
 
 import json
@@ -55,7 +56,7 @@ class Results:
     def add(self, rows: list[Row]) -> None:
         """Appends the rows of one clip, all or none."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = "".join(json.dumps(_finite(asdict(row))) + "\n" for row in rows)
+        text = json.dumps([_finite(asdict(row)) for row in rows]) + "\n"
         with (self.folder / ROWS_FILE).open("a", encoding="utf-8") as file:
             file.write(text)
         self.rows += rows
@@ -91,5 +92,6 @@ def _read(path: Path) -> Iterator[Row]:
             stored = json.loads(line)
         except json.JSONDecodeError:
             continue  # half a line, from a run cut off while writing: that clip is done again
-        figures = {k: math.nan if v is None else v for k, v in stored.pop("figures").items()}
-        yield Row(**stored, figures=figures)
+        for row in stored:
+            figures = {k: math.nan if v is None else v for k, v in row.pop("figures").items()}
+            yield Row(**row, figures=figures)
