@@ -9,7 +9,7 @@ from .errors import LipStyleError
 COMMANDS = {
     "sync": (sync, "re-speak a video"),
     "prepare": (prepare, "track, crop and hear clips once, for training"),
-    "train": (train, "train codec, predictor or renderer; the same command resumes"),
+    "train": (train, "train codec, predictor, renderer or sync expert; the same command resumes"),
 }
 
 

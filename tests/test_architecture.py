@@ -10,6 +10,7 @@ CORE, NODES = ROOT / "lipsync_core", ROOT / "nodes"
 
 BASE = {"types", "errors", "landmarks", "crop_geometry", "canonical_pose", "checkpoint", "media"}
 STAGES = {"face", "audio", "motion", "render", "compositing"}
+JUDGES = {"sync"}
 MAY_IMPORT = {
     "types": set(),
     "errors": set(),
@@ -22,9 +23,12 @@ MAY_IMPORT = {
     **{stage: BASE for stage in STAGES},
     "steps": BASE | STAGES | {"pipeline"},
     "pipeline": BASE | STAGES | {"weights"},
-    "training": BASE | STAGES,
-    "evaluation": BASE | STAGES | {"pipeline"},
-    "commands": BASE | STAGES | {"pipeline", "training", "evaluation", "weights"},
+    "sync": BASE,
+    "synthesis": BASE | STAGES,
+    "training": BASE | STAGES | JUDGES,
+    "evaluation": BASE | STAGES | JUDGES | {"pipeline", "training", "weights"},
+    "commands": BASE | STAGES | JUDGES
+    | {"pipeline", "training", "evaluation", "synthesis", "weights"},
     "__main__": {"commands", "errors"},
 }
 HEAVY = {

@@ -1,4 +1,4 @@
-"""`train`: codec, predictor or renderer from prepared clips; the same command resumes."""
+"""`train`: any of the pack's networks from prepared clips; the same command resumes."""
 
 import argparse
 import json
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TrainingError
-from ..training import codec, predictor, renderer
+from ..training import codec, predictor, renderer, sync_expert
 from ..training.loop import Task, train
 from ..training.prepared import describe, read_prepared
 from .progress import progress_bar
 
-PRESETS: dict[str, Any] = codec.PRESETS | predictor.PRESETS | renderer.PRESETS
+PRESETS: dict[str, Any] = codec.PRESETS | predictor.PRESETS | renderer.PRESETS | sync_expert.PRESETS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +54,8 @@ def build_task(arguments: argparse.Namespace, recipe: Any) -> Task:
         return codec.build_codec_task(arguments.prepared, recipe)
     if isinstance(recipe, predictor.PredictorRecipe):
         return predictor.build_predictor_task(arguments.prepared, recipe)
+    if isinstance(recipe, sync_expert.SyncRecipe):
+        return sync_expert.build_sync_task(arguments.prepared, recipe)
     if arguments.codec is None or arguments.predictor is None:
         raise TrainingError(
             "a renderer is trained on a codec's latents and a predictor's basis: "

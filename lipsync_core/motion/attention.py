@@ -116,3 +116,32 @@ class CrossAttention(nn.Module):
             bias,
         )
         return self.out(attended)
+
+
+class StaticStyle(nn.Module):
+    """One code for a whole set, whatever is asked: the set is pooled by attention with a learned
+    query (as in StyleTalk, Ma et al., https://arxiv.org/abs/2301.01081), and the code scales and
+    shifts every step. As many parameters as a CrossAttention, all in use."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, 1)
+        self.code = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+        self.scale, self.shift = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b q w"],
+        keys: Float[Tensor, "b r w"],
+        values: Float[Tensor, "b r w"],
+        log_weight: Float[Tensor, "b g r"],
+    ) -> Float[Tensor, "b q w"]:
+        """As CrossAttention; the keys are not looked at."""
+        steps = x.shape[1] // log_weight.shape[1]
+        logits = self.query(values).transpose(1, 2).float() + log_weight
+        code = self.code(torch.softmax(logits, dim=-1).to(values) @ values)
+        scale, shift = (
+            y.repeat_interleave(steps, dim=1) for y in (self.scale(code), self.shift(code))
+        )
+        return self.norm(x) * scale + shift

@@ -15,11 +15,27 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..checkpoint import Model
-from .attention import CrossAttention, SelfAttentionBlock, SequenceDropout, band_bias
+from .attention import (
+    CrossAttention,
+    SelfAttentionBlock,
+    SequenceDropout,
+    StaticStyle,
+    band_bias,
+)
 from .basis import LipMotionBasis
 
 _CONVOLUTION_REACH = 2
 _COORDINATES = 57 * 3
+
+AUDIO, LIPS_ONLY, POOLED, NONE = "audio", "lips only", "pooled", "none"
+READINGS = (AUDIO, LIPS_ONLY, POOLED, NONE)
+"""How a style is read: ours, and the ablations that it is compared with.
+
+    audio       keys are reference speech, values reference speech and lip motion (the paper)
+    lips only   keys and values are reference lip motion alone, as DiffDub attends to it
+    pooled      one static code for the whole reference, as StyleTalk's
+    none        no reference is read
+"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,8 @@ class MotionPredictorConfig:
     """Steps that self-attention sees to each side; over all layers this bounds what a step can
     depend on, so that speech cut into windows gives the same motion as the whole."""
     dropout: float = 0.1
+    reading: str = AUDIO
+    """AUDIO, or one of the ablations, all of one size."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +107,11 @@ class MotionPredictor(Model):
         self.null_key = nn.Parameter(torch.randn(width) * 0.1)
         self.null_value = nn.Parameter(torch.randn(width) * 0.1)
         self.key_norm = nn.LayerNorm(width)
+        if config.reading not in READINGS:
+            raise ValueError(f"reading {config.reading!r} is none of {READINGS}")
         self.look_up = nn.ModuleList(
-            CrossAttention(width, config.heads) for _ in range(config.decoder_layers)
+            StaticStyle(width) if config.reading == POOLED else CrossAttention(width, config.heads)
+            for _ in range(config.decoder_layers)
         )
         self.decoder = nn.ModuleList(self._block() for _ in range(config.decoder_layers))
         self.motion_out = nn.Sequential(
@@ -139,6 +160,8 @@ class MotionPredictor(Model):
         # Hidden between the convolutions too: an absent step is like the clip's end.
         moved = self.motion_in[:2](seen_motion.transpose(1, 2)) * known.transpose(1, 2)
         moved = self.motion_in[2](moved).transpose(1, 2)
+        if self.config.reading == LIPS_ONLY:
+            tokens = moved.to(tokens)
         value = self.pair_value(torch.cat([tokens, moved.to(tokens)], dim=-1))
         return StylePairs(self.key_norm(tokens), value)
 
@@ -155,6 +178,8 @@ class MotionPredictor(Model):
         logits of a pair: -inf hides it. With every pair hidden, or none, it is the null style.
         """
         b, g, t = present.shape
+        if self.config.reading == NONE:
+            log_weight = torch.full_like(log_weight, -torch.inf)
         keys = torch.cat([self.null_key.expand(b, 1, -1).to(pairs.keys), pairs.keys], dim=1)
         values = torch.cat([self.null_value.expand(b, 1, -1).to(pairs.values), pairs.values], dim=1)
         weight = nn.functional.pad(log_weight, (1, 0))
