@@ -1,0 +1,178 @@
+"""`synthesise`: 3-D heads that say timed speech in known styles, as videos or as motion alone."""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..audio.encoder import SpeechEncoder, load_speech_encoder
+from ..audio.features import encode_speech
+from ..synthesis.face_kit import FaceKit, load_face_kit
+from ..synthesis.landmark_map import LandmarkMap, load_landmark_map
+from ..synthesis.phones import find_timed_speech, read_timed_speech
+from ..synthesis.speaking import speech_to_expressions
+from ..synthesis.talking_style import TalkingStyle
+from ..synthesis.truth import measured_neutral, true_motion
+from ..training.prepared import write_prepared
+from ..types import MOTION_RATE
+from ..weights import SPEECH_ENCODER, find
+from .progress import progress_bar
+
+SOURCE = "synthetic heads: ICT-FaceKit (MIT), synthetic speech"
+_IDENTITY_SPREAD = 0.8
+"""Standard deviation of the modes of a drawn person: at 1 one in ten looks odd."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """One head with one style, and what it says."""
+
+    name: str
+    identity: Float[Tensor, " n"]
+    style: TalkingStyle
+    speech: list[Path]
+    seed: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--face-kit", type=Path, required=True, help="packed ICT-FaceKit .npz")
+    parser.add_argument(
+        "--speech", type=Path, required=True, help="folder made by tools/timed_speech.py"
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--heads", type=int, default=4, help="different faces")
+    parser.add_argument("--styles", type=int, default=1, help="ways of talking of every face")
+    parser.add_argument("--clips", type=int, default=4, help="of every face with every style")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the styles, 0 to 1")
+    parser.add_argument("--split", default="train", choices=("train", "validation", "test"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=int, default=256, help="of the videos, pixels")
+    parser.add_argument(
+        "--motion-only", action="store_true", help="prepared clips without pictures"
+    )
+
+
+def run(arguments: argparse.Namespace) -> str:
+    kit, landmark_map = load_face_kit(arguments.face_kit), load_landmark_map()
+    landmark_map.check(kit)
+    speech = find_timed_speech(arguments.speech)
+    people = draw_people(
+        kit,
+        speech,
+        arguments.heads,
+        arguments.styles,
+        arguments.clips,
+        arguments.strength,
+        arguments.seed,
+    )
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with progress_bar("synthesise", "person") as on_progress:
+        encoder = load_speech_encoder(find(SPEECH_ENCODER)) if arguments.motion_only else None
+        for done, person in enumerate(people):
+            if encoder is not None:
+                write_motion(arguments.out, person, kit, landmark_map, encoder, arguments.split)
+            else:
+                write_videos(arguments.out, person, kit, arguments.size)
+            on_progress(done + 1, len(people))
+    return f"{len(people) * arguments.clips} clips of {len(people)} people in {arguments.out}"
+
+
+def draw_people(
+    kit: FaceKit,
+    speech: list[Path],
+    heads: int,
+    styles: int,
+    clips: int,
+    strength: float,
+    seed: int,
+) -> list[Person]:
+    """`heads` faces times `styles` ways of talking; every person has one voice, as far as the
+    names of the speech files (voice-number.wav) tell and that voice has enough sentences."""
+    voices: dict[str, list[Path]] = {}
+    for path in speech:
+        voices.setdefault(path.stem.rpartition("-")[0], []).append(path)
+    people = []
+    for number in range(heads * styles):
+        own_seed = seed * 1_000_003 + number
+        face = torch.Generator().manual_seed(seed * 1_000_003 + 500_000 + number // styles)
+        generator = torch.Generator().manual_seed(own_seed)
+        identity = _IDENTITY_SPREAD * torch.randn(kit.identity_size, generator=face)
+        style = TalkingStyle.draw(generator, strength)
+        names = sorted(voices)
+        voice = names[int(torch.randint(len(names), (), generator=generator))]
+        choices = voices[voice] if len(voices[voice]) >= clips else speech
+        order = torch.randperm(len(choices), generator=generator).tolist()
+        said = [choices[order[i % len(order)]] for i in range(clips)]
+        name = f"synthetic-{seed}-{number // styles:03d}-{number % styles:02d}"
+        people.append(Person(name, identity, style, said, own_seed))
+    return people
+
+
+def write_motion(
+    out: Path,
+    person: Person,
+    kit: FaceKit,
+    landmark_map: LandmarkMap,
+    encoder: SpeechEncoder,
+    split: str,
+) -> None:
+    """The person's clips as prepared clips that hold motion and speech, but no pictures.
+
+    All of a person's clips share the neutral that face tracking would find in them together.
+    """
+    spoken, shapes = [], []
+    for number, path in enumerate(person.speech):
+        speech = read_timed_speech(path)
+        generator = torch.Generator().manual_seed(person.seed * 101 + number)
+        curves = speech_to_expressions(speech, person.style, generator, kit.expression_names)
+        shapes.append(landmark_map.of_expressions(kit, person.identity, curves))
+        spoken.append(speech)
+    neutral = measured_neutral(torch.cat(shapes)).float()
+    for number, (speech, landmarks) in enumerate(zip(spoken, shapes, strict=True)):
+        features = encode_speech(encoder, speech.audio).features
+        steps = min(len(features), len(landmarks))
+        name = f"{person.name}-{number}"
+        tensors = {
+            "neutral": neutral,
+            "canonical": true_motion(landmarks, neutral)[:steps].float(),
+            "valid": torch.ones(steps, dtype=torch.bool),
+            "speech": features[None, :steps].half(),
+        }
+        write_prepared(
+            out / f"{name}.safetensors",
+            tensors,
+            name=name,
+            person=person.name,
+            split=split,
+            fps=MOTION_RATE,
+            crop_size=0,
+            frame_count=steps,
+            encoder=encoder.id,
+            source=SOURCE,
+        )
+        write_facts(out / f"{name}.json", person, person.speech[number])
+
+
+def write_facts(path: Path, person: Person, speech: Path) -> None:
+    """What a clip shows, for people and for evaluation."""
+    facts = {
+        "person": person.name,
+        "seed": person.seed,
+        "speech": speech.name,
+        "identity": [round(weight, 4) for weight in person.identity.tolist()],
+        "style": person.style.to_dict(),
+    }
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(json.dumps(facts, indent=1))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_videos(out: Path, person: Person, kit: FaceKit, size: int) -> None:
+    raise NotImplementedError
