@@ -20,8 +20,8 @@ from .results import Measure
 LARGEST_LAG = 6
 """Steps of 40 ms."""
 _STILL = 1e-4
-"""Standard deviation, eye distances, below which a curve is a mouth that does not move: a tenth
-of the landmarks' own jitter on a steady face."""
+"""Standard deviation, eye distances, below which a curve is a mouth that does not move: a
+quarter of what the tracker's jitter gives a mouth held shut."""
 _HIGH = 0.95
 """Quantile that stands for the maximum: the largest value itself is often a slip of a landmark."""
 
@@ -101,8 +101,9 @@ def opening_correlation(ours: MeasuredFace, real: MeasuredFace) -> float:
 def width_correlation(ours: MeasuredFace, real: MeasuredFace) -> float:
     """Pearson r of the two distances between the inner mouth corners over the common steps.
 
-    The corners move a tenth of what the lower lip does, so that the tracker's jitter costs more
-    here: compare it with its ceiling. It cannot tell size, and sees rounding only as narrowness.
+    The width varies two fifths as much as the opening (GRID's speaker 1), so that the tracker's
+    jitter costs more here: compare it with its ceiling. It cannot tell size, and sees
+    rounding only as narrowness.
     """
     return _correlation(ours.width, real.width, common_steps(ours, real))
 

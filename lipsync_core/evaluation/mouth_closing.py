@@ -20,7 +20,7 @@ CLOSURE_REACH = 0.04
 """Seconds on either side in which they may do so."""
 _CLOSED_PART = 0.1
 """Of a person's range of opening."""
-_RANGE = (0.05, 0.95)
+_RANGE = (0.02, 0.95)
 """Quantiles that bound the range."""
 
 CLOSING_MEASURES = (
@@ -35,10 +35,11 @@ CLOSING_MEASURES = (
 def closing_threshold(real: Sequence[MeasuredFace]) -> float:
     """The opening, in % of the eye distance, below which this person's lips are shut.
 
-    q05 + .1 (q95 - q05), quantiles over the valid steps of the person's own real clips together.
+    q02 + .1 (q95 - q02), quantiles over the valid steps of the person's own real clips together.
     On GRID's speaker 1 that is 1.7 %: the openings there fall into two heaps, shut lips with
-    .5 +- .2 % and an open mouth from 2 % to 18 %. Needs clips in which the lips do shut, a second
-    or more in all; of someone who never shuts them it tells nothing. nan below MINIMUM_STEPS.
+    .5 +- .2 % and an open mouth from 2 % to 18 %. Needs clips in which the lips are shut for 2 % of
+    the time: of someone who never shuts them it tells nothing, and is too high (4 % and more).
+    nan below MINIMUM_STEPS.
     """
     openings = torch.cat([face.opening[face.valid] for face in real]).double()
     if len(openings) < MINIMUM_STEPS:
@@ -93,8 +94,9 @@ def lip_leak(face: MeasuredFace, span: tuple[float, float] | None = None) -> flo
 
     LipLeak of KeySync (Bigata et al. 2025): a talking video is driven by silence, so that every
     open frame leaks from the video. Our landmarks differ from theirs: compare with chance (the
-    talking video itself), not with published figures. In real GRID speech 10 % of all steps are
-    over .25, in HDTF more: a mouth that moves behind parted lips below .25 is not seen.
+    talking video itself), not with published figures. 10 % of all steps of
+    GRID's speaker 1 are over .25, 5 to 69 % in clips of free speech: a mouth that talks on with
+    lips less parted than that is not seen.
     """
     keep = face.valid if span is None else face.valid & _within(face, span)
     if keep.sum() < MINIMUM_STEPS:
