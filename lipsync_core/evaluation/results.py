@@ -40,6 +40,8 @@ class Row:
     figures: dict[str, float]
     files: dict[str, str] = field(default_factory=dict)
     """Pictures and clips that belong to the row, relative to the run's folder."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What a reader must know of it: the style it was given, why a clip was left out."""
 
 
 class Results:
@@ -57,8 +59,11 @@ class Results:
         """Appends the rows of one clip, all or none."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps([_finite(asdict(row)) for row in rows]) + "\n"
-        with (self.folder / ROWS_FILE).open("a", encoding="utf-8") as file:
-            file.write(text)
+        path = self.folder / ROWS_FILE
+        # A line that a stopped run left open is ended first, or this one would be lost with it.
+        start = "" if _ends_whole(path) else "\n"
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(start + text)
         self.rows += rows
 
     def table(self, mode: str) -> dict[str, dict[str, Estimate]]:
@@ -84,13 +89,17 @@ def _finite(row: dict) -> dict:
     return row | {"figures": figures}
 
 
+def _ends_whole(path: Path) -> bool:
+    return not path.is_file() or path.read_bytes()[-1:] in (b"", b"\n")
+
+
 def _read(path: Path) -> Iterator[Row]:
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
             stored = json.loads(line)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, UnicodeDecodeError):
             continue  # half a line, from a run cut off while writing: that clip is done again
         for row in stored:
             figures = {k: math.nan if v is None else v for k, v in row.pop("figures").items()}
