@@ -93,7 +93,9 @@ def espeak_voices() -> list[EspeakVoice]:
     if importlib.util.find_spec("espeakng_loader") is None:
         return []
     return [
-        EspeakVoice(ACCENTS[i * 7 % 4 if i % 2 else 0], variant, 40 + 7 * (i % 4), 145 + 10 * (i % 5))
+        EspeakVoice(
+            ACCENTS[i * 7 % 4 if i % 2 else 0], variant, 40 + 7 * (i % 4), 145 + 10 * (i % 5)
+        )
         for i, variant in enumerate(VARIANTS)
     ]
 

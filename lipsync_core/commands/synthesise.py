@@ -13,6 +13,7 @@ from ..audio.encoder import SpeechEncoder, load_speech_encoder
 from ..audio.features import encode_speech
 from ..synthesis.face_kit import FaceKit, load_face_kit
 from ..synthesis.landmark_map import LandmarkMap, load_landmark_map
+from ..synthesis.lip_contact import LipContact
 from ..synthesis.phones import find_timed_speech, read_timed_speech
 from ..synthesis.speaking import speech_to_expressions
 from ..synthesis.talking_style import TalkingStyle
@@ -125,10 +126,11 @@ def write_motion(
     All of a person's clips share the neutral that face tracking would find in them together.
     """
     spoken, shapes = [], []
+    lips = LipContact.of(kit, landmark_map, person.identity)
     for number, path in enumerate(person.speech):
         speech = read_timed_speech(path)
         generator = torch.Generator().manual_seed(person.seed * 101 + number)
-        curves = speech_to_expressions(speech, person.style, generator, kit.expression_names)
+        curves = speech_to_expressions(speech, person.style, generator, lips)
         shapes.append(landmark_map.of_expressions(kit, person.identity, curves))
         spoken.append(speech)
     neutral = measured_neutral(torch.cat(shapes)).float()

@@ -5,14 +5,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..types import MOTION_RATE, Audio
+from .lip_contact import LipContact
 from .phones import SILENCE, TimedPhone, TimedSpeech
 from .talking_style import TalkingStyle
 from .visemes import GESTURES, gestures
 
 JAW_RANGE = 0.42
 """Weight of jawOpen at full jaw; at 1 the mouth gapes."""
-_SEALED_JAW = 1.1
-"""Weight of mouthClose, per weight of jawOpen, at which the lips meet (measured on ICT-FaceKit)."""
+_DENTAL_CLOSING = 0.75
+"""The part of the gap that goes when the lower lip touches the upper teeth."""
 _LOUDNESS_WINDOW = 0.08
 """Seconds."""
 _EFFORT_SPREAD = 0.12
@@ -34,11 +35,11 @@ def speech_to_expressions(
     speech: TimedSpeech,
     style: TalkingStyle,
     generator: torch.Generator,
-    names: tuple[str, ...],
+    lips: LipContact,
 ) -> Float[Tensor, "t e"]:
     """Expression weights for a whole recording: the steps that cover it at 25 Hz."""
     return expression_curves(
-        speech.phones, style, speech.audio.duration, generator, names, loudness(speech)
+        speech.phones, style, speech.audio.duration, generator, lips, loudness(speech)
     )
 
 
@@ -47,10 +48,10 @@ def expression_curves(
     style: TalkingStyle,
     duration: float,
     generator: torch.Generator,
-    names: tuple[str, ...],
+    lips: LipContact,
     loud: Float[Tensor, " p"] | None = None,
 ) -> Float[Tensor, "t e"]:
-    """Weights of the expression shapes `names`, mostly in [0, 1], step i at i / 25 s.
+    """Weights of the head's expression shapes, mostly in [0, 1], step i at i / 25 s.
 
     `loud` is each phone's loudness relative to the recording's, -1 (soft) to 1. Sounds vary from
     one time to the next, the face drifts and blinks, all drawn from `generator`.
@@ -62,13 +63,14 @@ def expression_curves(
         effort = effort * (1 + 0.35 * style.loudness_effect * loud)
     spoken = torch.tensor([phone.symbol != SILENCE for phone in phones], dtype=torch.bool)
     made = gestures(phones, times - style.lag, style.coarticulation, style.gains(), effort[spoken])
-    weights = _shapes(dict(zip(GESTURES, made.unbind(dim=1), strict=True)), style)
-    weights = _add_drift(weights, steps, generator)
-    curves = torch.zeros(steps, len(names))
+    gesture = dict(zip(GESTURES, made.unbind(dim=1), strict=True))
+    weights = _add_drift(_shapes(gesture, style), steps, generator)
+    curves = torch.zeros(steps, len(lips.names))
     for name, values in weights.items():
-        if name in names:
-            curves[:, names.index(name)] = values.clamp(0, 1.2)
-    return curves
+        if name in lips.names:
+            curves[:, lips.names.index(name)] = values.clamp(0, 1.2)
+    seal = gesture["seal"] * (1 - style.incompleteness)
+    return lips.closed(curves, torch.maximum(seal, _DENTAL_CLOSING * gesture["dental"]))
 
 
 def loudness(speech: TimedSpeech) -> Float[Tensor, " p"]:
@@ -98,10 +100,8 @@ def _shapes(made: dict[str, Tensor], style: TalkingStyle) -> dict[str, Tensor]:
     dental = made["dental"]
     free = (1 - seal) * (1 - 0.7 * dental)
     jaw = JAW_RANGE * (style.jaw_gain * made["jaw"] + style.rest_opening)
-    # What keeps a mouth from closing in rest must not keep it open in a seal.
     weights = {
         "jawOpen": jaw,
-        "mouthClose": _SEALED_JAW * jaw * torch.maximum(seal, 0.75 * dental),
         "mouthPucker": 0.75 * style.rounding_gain * made["round"] + style.protrusion,
         "mouthFunnel": 0.5 * style.rounding_gain * made["funnel"] * free,
         "mouthRollLower": 0.45 * dental + 0.12 * seal,
