@@ -7,11 +7,11 @@ no model. The list is a file of this package with its own hash; it is drawn once
 How far apart they lie is measured, not chosen: gains and offsets of the families "shape", "sounds"
 and "phones" spread as those of 23 real people do (standard deviation over people of the log of each
 gesture's own deviation, and of its mean), times the square root of 2, which is how far two people
-drawn at random are apart. The families of single sounds are about as strong as it takes to move the
-lips, while their sound is heard, as far as "shape" moves them on average. Mean change of the lips on
-20 validation clips of GRID's speaker 1, % of the eye distance: shape 2.4,
-timing 1.3, sounds 2.2, phones 2.0, lopsided .8; while their sound is heard, rounding 2.4 and closures
-1.6. (The lips themselves are 2.7 away from neutral on average.)
+drawn at random are apart. The families of single sounds are about as strong as it takes to move
+the lips, while their sound is heard, as far as "shape" moves them on average. Mean change of the
+lips on 20 validation clips of GRID's speaker 1, % of the eye distance: shape 2.4, timing 1.3,
+sounds 2.2, phones 2.0, lopsided .8; while their sound is heard, rounding 2.4 and closures 1.6.
+(The lips themselves are 2.7 away from neutral on average.)
 """
 
 import hashlib
@@ -21,7 +21,6 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from einops import einsum
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
