@@ -5,7 +5,8 @@ LipStyleError
 ├── MediaError    a video or audio file that cannot be read or written
 ├── SpeechError   audio without usable speech: empty, not finite, too short
 ├── ModelError    a weight file is missing, damaged, or of another kind
-└── TrainingError a training run that cannot start, resume or go on
+├── TrainingError a training run that cannot start, resume or go on
+└── EvaluationError an evaluation whose clips or weights do not allow it
 
 A message says what was found, what was needed, and what to do. A wrong argument from our own
 code is a plain ValueError.
@@ -34,3 +35,7 @@ class ModelError(LipStyleError):
 
 class TrainingError(LipStyleError):
     """A training run that cannot start, resume or go on."""
+
+
+class EvaluationError(LipStyleError):
+    """An evaluation that its clips or weights do not allow, such as clips that were trained on."""

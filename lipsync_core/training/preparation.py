@@ -19,6 +19,7 @@ from ..face.landmarking import FaceLandmarker
 from ..face.tracking import track_face
 from ..media.audio_file import read_audio, resample
 from ..media.file_clip import open_clip
+from ..media.fingerprint import file_fingerprint
 from ..motion.measuring import canonical_motion
 from ..types import Audio, Clip, FaceTrack, OnProgress
 from .prepared import write_prepared
@@ -88,6 +89,7 @@ def prepare_folder(
                     frame_count=clip.frame_count,
                     encoder=encoder.id,
                     source=recipe.source,
+                    fingerprint=file_fingerprint(video),
                 )
         if on_progress is not None:
             on_progress(done + 1, len(videos))

@@ -14,7 +14,6 @@ between other clips of the same person, so that nothing is learned from where sp
 encoder's window. Tensors are read one by one, straight from the mapped file.
 """
 
-import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -43,6 +42,8 @@ class PreparedClip:
     encoder: str
     source: str
     """Data set and licence."""
+    fingerprint: str = ""
+    """media.fingerprint of the file it was prepared from; "" where it was not recorded."""
 
     def read(self, name: str) -> Tensor:
         """The tensor `name` of the table above."""
@@ -87,19 +88,28 @@ def _read(path: Path) -> PreparedClip | None:
         frame_count=int(metadata["frame_count"]),
         encoder=metadata["encoder"],
         source=metadata["source"],
+        fingerprint=metadata.get("fingerprint", ""),
     )
 
 
 def describe(clips: list[PreparedClip]) -> dict[str, object]:
-    """What a model trained on `clips` says of its data in its header."""
-    sources: dict[str, dict[str, list[str]]] = {}
+    """What a model trained on `clips` says of its data in its header, one entry per source.
+
+    Names, people and fingerprints let an evaluation refuse what was trained on.
+    """
+    by_source: dict[str, list[PreparedClip]] = {}
     for clip in clips:
-        sources.setdefault(clip.source, {}).setdefault(clip.person, []).append(clip.name)
+        by_source.setdefault(clip.source, []).append(clip)
+    return {source: _describe_source(members) for source, members in by_source.items()}
+
+
+def _describe_source(clips: list[PreparedClip]) -> dict[str, object]:
+    people = sorted({clip.person for clip in clips})
     return {
-        source: {
-            "people": len(people),
-            "clips": sum(map(len, people.values())),
-            "split": sorted({clip.split for clip in clips if clip.source == source}),
-        }
-        for source, people in json.loads(json.dumps(sources)).items()
+        "people": len(people),
+        "people_names": people,
+        "clips": len(clips),
+        "split": sorted({clip.split for clip in clips}),
+        "names": sorted(clip.name for clip in clips),
+        "fingerprints": sorted(clip.fingerprint for clip in clips if clip.fingerprint),
     }

@@ -1,0 +1,24 @@
+"""What tells whether two files are the same clip."""
+
+import hashlib
+from pathlib import Path
+
+from ..errors import MediaError
+
+FINGERPRINT_DIGITS = 16
+_BLOCK = 1 << 20
+
+
+def file_fingerprint(path: Path) -> str:
+    """The first 16 hex digits of the file's SHA-256; MediaError when it cannot be read.
+
+    The same pictures written again, cut or renamed to another container have another fingerprint.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read ({error}): check the name") from error
+    return digest.hexdigest()[:FINGERPRINT_DIGITS]
