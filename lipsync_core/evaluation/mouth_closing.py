@@ -53,7 +53,7 @@ def bilabial_openings(face: MeasuredFace, times: Float[Tensor, " n"]) -> Float[T
     the eye distance: over the 25 Hz steps within 40 ms of 20 ms before the middle.
 
     Window and lead are those that tell real from chance best on 680 bilabials of GRID's speaker 1,
-    times from its alignments: lips shut at 96 % of them, at 37 % in the same windows of another
+    times from its alignments: lips shut at 96 % of them, at 40 % in the same windows of another
     sentence. Twice the window has 98 % and 53 %. A bilabial with a step of its window outside the
     clip or not valid is left out.
     """
@@ -75,7 +75,8 @@ def bilabial_closures(
 
     nan when no bilabial is seen. GRID's sentences hold one or two bilabials each: a share needs
     many clips. A mouth that never opens has a share of 1, and lips pressed together look like lips
-    that touch. Word times are good to a step or so; a mouth two steps late fails here as well.
+    that touch. Lag counts here as well: the truth has 96 %, 87 % when a step late, 65 % when two,
+    51 % when three.
     """
     openings = bilabial_openings(face, times)
     if not len(openings):
