@@ -1,4 +1,4 @@
-"""The command line: `python -m lipsync_core sync|prepare|train|synthesise ...`; `--help` says more."""
+"""The command line: `python -m lipsync_core sync|prepare|train|synthesise`; `--help` says more."""
 
 import argparse
 import sys

@@ -52,13 +52,15 @@ OBJECTS = (
     "a beige treasure chest", "the usual television show", "two thick books", "an orange balloon",
     "a bowl of fresh fruit", "the broken bicycle", "a loaf of warm bread", "that leather jacket",
     "the long yellow rope", "a huge jar of jam", "both of the maps", "a tooth brush", "the choir",
-    "some very loud music", "the beautiful mirror", "a picture of the moon", "the last piece of pie",
+    "some very loud music", "the beautiful mirror", "a picture of the moon",
+    "the last piece of pie",
 )  # fmt: skip
 PLACES = (
     "by the river", "on Wednesday morning", "before lunch", "near the southern beach", "at home",
     "in the middle of the village", "without thinking", "above the garage", "for pleasure",
-    "under the oak tree", "after a few hours", "with both hands", "in the pouring rain", "last month",
-    "behind the fence", "as usual", "between the two shops", "through the fog", "on the way to school",
+    "under the oak tree", "after a few hours", "with both hands", "in the pouring rain",
+    "last month", "behind the fence", "as usual", "between the two shops", "through the fog",
+    "on the way to school",
 )  # fmt: skip
 WHOLE = (
     "What time do you want to leave?", "Please pass me the butter and the jam.",

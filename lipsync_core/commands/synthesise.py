@@ -2,20 +2,21 @@
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from ..audio.encoder import SpeechEncoder, load_speech_encoder
 from ..audio.features import encode_speech
+from ..media.writing import write_clip
 from ..synthesis.face_kit import FaceKit, load_face_kit
 from ..synthesis.landmark_map import LandmarkMap, load_landmark_map
 from ..synthesis.lip_contact import LipContact
 from ..synthesis.phones import find_timed_speech, read_timed_speech
 from ..synthesis.speaking import speech_to_expressions
+from ..synthesis.talking_clip import TalkingClip
+from ..synthesis.talking_head import TalkingHead
 from ..synthesis.talking_style import TalkingStyle
 from ..synthesis.truth import measured_neutral, true_motion
 from ..training.prepared import write_prepared
@@ -24,8 +25,8 @@ from ..weights import SPEECH_ENCODER, find
 from .progress import progress_bar
 
 SOURCE = "synthetic heads: ICT-FaceKit (MIT), synthetic speech"
-_IDENTITY_SPREAD = 0.8
-"""Standard deviation of the modes of a drawn person: at 1 one in ten looks odd."""
+_CHUNK = 8
+"""Frames drawn at once."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class Person:
     """One head with one style, and what it says."""
 
     name: str
-    identity: Float[Tensor, " n"]
+    head: TalkingHead
     style: TalkingStyle
     speech: list[Path]
     seed: int
+
+    def clip_seed(self, number: int) -> int:
+        """Of one of the person's clips: the same for its video and its motion alone."""
+        return self.seed * 101 + number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +82,7 @@ def run(arguments: argparse.Namespace) -> str:
             if encoder is not None:
                 write_motion(arguments.out, person, kit, landmark_map, encoder, arguments.split)
             else:
-                write_videos(arguments.out, person, kit, arguments.size)
+                write_videos(arguments.out, person, kit, landmark_map, arguments.size)
             on_progress(done + 1, len(people))
     return f"{len(people) * arguments.clips} clips of {len(people)} people in {arguments.out}"
 
@@ -101,7 +106,7 @@ def draw_people(
         own_seed = seed * 1_000_003 + number
         face = torch.Generator().manual_seed(seed * 1_000_003 + 500_000 + number // styles)
         generator = torch.Generator().manual_seed(own_seed)
-        identity = _IDENTITY_SPREAD * torch.randn(kit.identity_size, generator=face)
+        head = TalkingHead.draw(face, kit)
         style = TalkingStyle.draw(generator, strength)
         names = sorted(voices)
         voice = names[int(torch.randint(len(names), (), generator=generator))]
@@ -109,7 +114,7 @@ def draw_people(
         order = torch.randperm(len(choices), generator=generator).tolist()
         said = [choices[order[i % len(order)]] for i in range(clips)]
         name = f"synthetic-{seed}-{number // styles:03d}-{number % styles:02d}"
-        people.append(Person(name, identity, style, said, own_seed))
+        people.append(Person(name, head, style, said, own_seed))
     return people
 
 
@@ -126,12 +131,12 @@ def write_motion(
     All of a person's clips share the neutral that face tracking would find in them together.
     """
     spoken, shapes = [], []
-    lips = LipContact.of(kit, landmark_map, person.identity)
+    lips = LipContact.of(kit, landmark_map, person.head.identity)
     for number, path in enumerate(person.speech):
         speech = read_timed_speech(path)
-        generator = torch.Generator().manual_seed(person.seed * 101 + number)
+        generator = torch.Generator().manual_seed(person.clip_seed(number))
         curves = speech_to_expressions(speech, person.style, generator, lips)
-        shapes.append(landmark_map.of_expressions(kit, person.identity, curves))
+        shapes.append(landmark_map.of_expressions(kit, person.head.identity, curves))
         spoken.append(speech)
     neutral = measured_neutral(torch.cat(shapes)).float()
     for number, (speech, landmarks) in enumerate(zip(spoken, shapes, strict=True)):
@@ -156,16 +161,17 @@ def write_motion(
             encoder=encoder.id,
             source=SOURCE,
         )
-        write_facts(out / f"{name}.json", person, person.speech[number])
+        write_facts(out / f"{name}.json", person, number)
 
 
-def write_facts(path: Path, person: Person, speech: Path) -> None:
+def write_facts(path: Path, person: Person, number: int) -> None:
     """What a clip shows, for people and for evaluation."""
     facts = {
         "person": person.name,
-        "seed": person.seed,
-        "speech": speech.name,
-        "identity": [round(weight, 4) for weight in person.identity.tolist()],
+        "seed": person.clip_seed(number),
+        "speech": person.speech[number].name,
+        "head": asdict(person.head)
+        | {"identity": [round(weight, 4) for weight in person.head.identity.tolist()]},
         "style": person.style.to_dict(),
     }
     part = path.with_name(f".{path.name}.part")
@@ -176,5 +182,26 @@ def write_facts(path: Path, person: Person, speech: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def write_videos(out: Path, person: Person, kit: FaceKit, size: int) -> None:
-    raise NotImplementedError
+def write_videos(
+    out: Path, person: Person, kit: FaceKit, landmark_map: LandmarkMap, size: int
+) -> None:
+    """The person's clips as .mp4 with their sound, and what they show beside them.
+
+    What is there already is kept: a run that was stopped goes on.
+    """
+    for number, path in enumerate(person.speech):
+        name = f"{person.name}-{number}"
+        if (out / f"{name}.json").is_file():
+            continue
+        speech = read_timed_speech(path)
+        clip = TalkingClip(
+            kit, landmark_map, person.head, speech, person.style, person.clip_seed(number), size
+        )
+        chunks = (
+            clip.frames(start, min(start + _CHUNK, clip.frame_count))
+            for start in range(0, clip.frame_count, _CHUNK)
+        )
+        write_clip(
+            out / f"{name}.mp4", chunks, clip.fps, size, size, clip.audio(), {"comment": SOURCE}
+        )
+        write_facts(out / f"{name}.json", person, number)

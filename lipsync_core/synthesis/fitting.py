@@ -4,8 +4,8 @@ lies nearest to each in all pictures.
 Made once, with the pack's own landmarker. No single picture tells where a landmark lies on the
 surface: closed lips hide which lip a point belongs to, a silhouette slides as the head turns, and
 the landmarker errs by a pixel. So every vertex is a candidate, and that with the smallest mean
-squared distance over identities, expressions (closed mouths and open ones) and poses is refined to a
-point of one of its triangles.
+squared distance over identities, expressions (closed mouths and open ones) and poses is refined
+to a point of one of its triangles.
 """
 
 from collections.abc import Callable

@@ -17,6 +17,8 @@ _CANDIDATES = 1 << 20
 """Pixel tests done at once; bounds memory."""
 _DEPTH_LEVELS = (1 << 31) - 1
 _NUMBER_BITS = 32
+_TOLERANCE = 1e-5
+"""By how much a pixel may lie outside: neighbours share their edges' pixels, and leave no gap."""
 _EMPTY = torch.iinfo(torch.int64).max
 
 
@@ -55,38 +57,59 @@ def rasterise(
     all with `two_sided`. Depth is interpolated in the screen, which is exact for 1 / z and for
     parallel projection, and good enough for triangles much smaller than their distance.
     """
-    corners = points[triangles].double()
-    area = _area(corners[:, 0], corners[:, 1], corners[:, 2])
+    corners = points[triangles].float()
     low, high = corners[..., :2].amin(dim=1), corners[..., :2].amax(dim=1)
     # The first and the last pixel whose centre lies inside the bounds.
     first = (low - 0.5).ceil().clamp_min(0)
     last = torch.minimum((high - 0.5).floor(), first.new_tensor((width - 1, height - 1)))
+    area = _area(corners)
+    faces_us = (area < 0) | ((area != 0) & two_sided)
+    drawn = ((last >= first).all(dim=1) & faces_us).nonzero()[:, 0]
+    corners, first, last = corners[drawn], first[drawn], last[drawn]
     extent = (last - first + 1).amax(dim=1)
-    drawn = (last >= first).all(dim=1) & ((area < 0) | ((area != 0) & two_sided))
+    near, far = _depth_range(corners)
+    level = (corners[..., 2].double() - near) / (far - near) * _DEPTH_LEVELS
+    setup = _setup(corners, first)
     buffer = torch.full((height * width,), _EMPTY)
-    near, far = _depth_range(corners[drawn])
     smaller = 0
     for side in _BOXES:
-        chosen = (drawn & (extent > smaller) & (extent <= side)).nonzero()[:, 0]
+        chosen = ((extent > smaller) & (extent <= side)).nonzero()[:, 0]
         smaller = side
+        if len(chosen) == 0:
+            continue
         for numbers in chosen.split(max(1, _CANDIDATES // side**2)):
             pixel, depth, number = _inside(
-                corners[numbers], first[numbers], area[numbers], side, height, width
+                setup[numbers], level[numbers], first[numbers], last[numbers], side, width
             )
-            level = ((depth - near) / (far - near) * _DEPTH_LEVELS).clamp(0, _DEPTH_LEVELS)
-            key = (level.long() << _NUMBER_BITS) | numbers[number]
+            key = (depth.clamp(0, _DEPTH_LEVELS).long() << _NUMBER_BITS) | numbers[number]
             buffer.scatter_reduce_(0, pixel, key, "amin")
     seen = buffer.view(height, width)
-    triangle = torch.where(seen == _EMPTY, -1, seen & ((1 << _NUMBER_BITS) - 1))
-    return Raster(triangle, _weights(corners, area, triangle).to(points.dtype))
+    covered = seen != _EMPTY
+    number = seen[covered] & ((1 << _NUMBER_BITS) - 1)
+    triangle = torch.full((height, width), -1)
+    triangle[covered] = drawn[number]
+    row, column = covered.nonzero(as_tuple=True)
+    place = torch.stack([column, row], dim=1) - first[number]
+    return Raster(triangle, _weights(setup[number], place))
 
 
-def _area(
-    a: Float[Tensor, "*n 3"], b: Float[Tensor, "*n 3"], c: Float[Tensor, "*n 3"]
-) -> Float[Tensor, "*n"]:
+def _area(corners: Float[Tensor, "f 3 3"]) -> Float[Tensor, " f"]:
     """Twice the signed area on the screen; > 0 is clockwise, as y points down."""
-    one, other = b - a, c - a
-    return one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
+    one, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
+
+
+def _setup(corners: Float[Tensor, "f 3 3"], first: Float[Tensor, "f 2"]) -> Float[Tensor, "f 2 3"]:
+    """The first two barycentric weights as a x + b y + c, with x and y in whole pixels from each
+    triangle's first: numbers stay small and float32 suffices."""
+    local = corners[..., :2] - (first + 0.5)[:, None]
+    rows = []
+    area = _area(corners)
+    for one, other in ((1, 2), (2, 0)):
+        start, along = local[:, one], local[:, other] - local[:, one]
+        constant = along[:, 1] * start[:, 0] - along[:, 0] * start[:, 1]
+        rows.append(torch.stack([-along[:, 1], along[:, 0], constant], dim=1) / area[:, None])
+    return torch.stack(rows, dim=1)
 
 
 def _depth_range(corners: Float[Tensor, "f 3 3"]) -> tuple[float, float]:
@@ -97,45 +120,30 @@ def _depth_range(corners: Float[Tensor, "f 3 3"]) -> tuple[float, float]:
 
 
 def _inside(
-    corners: Float[Tensor, "f 3 3"],
+    setup: Float[Tensor, "f 2 3"],
+    level: Float[Tensor, "f 3"],
     first: Float[Tensor, "f 2"],
-    area: Float[Tensor, " f"],
+    last: Float[Tensor, "f 2"],
     side: int,
-    height: int,
     width: int,
 ) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"], Int[Tensor, " n"]]:
-    """Pixels inside the triangles, their depths, and which of the triangles they are in."""
-    steps = torch.arange(side)
-    x = (first[:, 0, None, None] + steps).expand(-1, side, -1).flatten(1)
-    y = (first[:, 1, None, None] + steps[:, None]).expand(-1, -1, side).flatten(1)
-    weights = [
-        _edge(corners[:, (i + 1) % 3], corners[:, (i + 2) % 3], x + 0.5, y + 0.5) / area[:, None]
-        for i in range(3)
-    ]
-    inside = (weights[0] >= 0) & (weights[1] >= 0) & (weights[2] >= 0) & (x < width) & (y < height)
+    """Pixels inside the triangles, their depth levels, and which of the triangles they are in."""
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    x, y = x.flatten().float(), y.flatten().float()
+    a, b, c = setup.unbind(dim=2)
+    one = a[:, :1] * x + (b[:, :1] * y + c[:, :1])
+    other = a[:, 1:] * x + (b[:, 1:] * y + c[:, 1:])
+    inside = (one >= -_TOLERANCE) & (other >= -_TOLERANCE) & (one + other <= 1 + _TOLERANCE)
+    size = last - first
+    inside &= (x <= size[:, :1]) & (y <= size[:, 1:])
     number, place = inside.nonzero(as_tuple=True)
-    depth = sum(weights[i][number, place] * corners[number, i, 2] for i in range(3))
-    pixel = (y[number, place] * width + x[number, place]).long()
-    return pixel, torch.as_tensor(depth, dtype=torch.float64), number
+    weights = one[number, place], other[number, place]
+    corner = level[number]
+    depth = corner[:, 2] + sum(w * (corner[:, i] - corner[:, 2]) for i, w in enumerate(weights))
+    pixel = (first[number, 1] + y[place]) * width + (first[number, 0] + x[place])
+    return pixel.long(), depth, number
 
 
-def _edge(
-    a: Float[Tensor, "f 3"],
-    b: Float[Tensor, "f 3"],
-    x: Float[Tensor, "f n"],
-    y: Float[Tensor, "f n"],
-) -> Float[Tensor, "f n"]:
-    """Twice the signed area of (a, b, pixel)."""
-    along = b - a
-    return along[:, 0, None] * (y - a[:, 1, None]) - along[:, 1, None] * (x - a[:, 0, None])
-
-
-def _weights(
-    corners: Float[Tensor, "f 3 3"], area: Float[Tensor, " f"], triangle: Int[Tensor, "h w"]
-) -> Float[Tensor, "n 3"]:
-    row, column = (triangle >= 0).nonzero(as_tuple=True)
-    number = triangle[row, column]
-    pixel = torch.stack([column + 0.5, row + 0.5, torch.zeros(len(row))], dim=1).double()
-    seen = corners[number]
-    weights = [_area(seen[:, (i + 1) % 3], seen[:, (i + 2) % 3], pixel) for i in range(3)]
-    return torch.stack(weights, dim=1) / area[number, None]
+def _weights(setup: Float[Tensor, "n 2 3"], place: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
+    two = (setup[..., :2] * place[:, None]).sum(dim=-1) + setup[..., 2]
+    return torch.cat([two, 1 - two.sum(dim=1, keepdim=True)], dim=1).clamp(0, 1)
