@@ -6,7 +6,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ..checkpoint import load_model
 from ..errors import TrainingError
+from ..sync.expert import SyncExpert
 from ..training import codec, predictor, renderer, sync_expert
 from ..training.loop import Task, train
 from ..training.prepared import describe, read_prepared
@@ -21,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--codec", type=Path, help="renderer only: the trained codec")
     parser.add_argument("--predictor", type=Path, help="renderer only: whose basis it draws")
+    parser.add_argument(
+        "--earlier-expert",
+        type=Path,
+        help="sync expert only: an earlier one, by which the clips' sound offsets are repaired",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -55,7 +62,9 @@ def build_task(arguments: argparse.Namespace, recipe: Any) -> Task:
     if isinstance(recipe, predictor.PredictorRecipe):
         return predictor.build_predictor_task(arguments.prepared, recipe)
     if isinstance(recipe, sync_expert.SyncRecipe):
-        return sync_expert.build_sync_task(arguments.prepared, recipe)
+        path = arguments.earlier_expert
+        earlier = None if path is None else load_model(path, SyncExpert)
+        return sync_expert.build_sync_task(arguments.prepared, recipe, earlier)
     if arguments.codec is None or arguments.predictor is None:
         raise TrainingError(
             "a renderer is trained on a codec's latents and a predictor's basis: "

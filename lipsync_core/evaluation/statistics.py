@@ -48,3 +48,21 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Estimate:
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values do not pair up")
     return estimate([a - b for a, b in zip(first, second, strict=True)])
+
+
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Estimate:
+    """The ratio of two means over the same clips, with its percentile bootstrap interval."""
+    if len(numerators) != len(denominators):
+        raise ValueError(f"{len(numerators)} and {len(denominators)} values do not pair up")
+    pairs = torch.tensor(list(zip(numerators, denominators, strict=True)), dtype=torch.float64)
+    pairs = pairs[pairs.isfinite().all(dim=1)] if len(pairs) else pairs.reshape(0, 2)
+    if len(pairs) < 2:
+        mean = float(pairs[0, 0] / pairs[0, 1]) if len(pairs) else math.nan
+        return Estimate(mean, math.nan, math.nan, len(pairs))
+    generator = torch.Generator().manual_seed(_SEED)
+    draws = torch.randint(len(pairs), (RESAMPLES, len(pairs)), generator=generator)
+    sums = pairs[draws].sum(dim=1)
+    tails = torch.tensor([(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], dtype=torch.float64)
+    low, high = (sums[:, 0] / sums[:, 1]).quantile(tails).tolist()
+    total = pairs.sum(dim=0)
+    return Estimate(float(total[0] / total[1]), low, high, len(pairs))

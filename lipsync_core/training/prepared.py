@@ -50,6 +50,11 @@ class PreparedClip:
         with safe_open(self.path, framework="pt") as file:
             return file.get_tensor(name)
 
+    def has(self, name: str) -> bool:
+        """Whether the clip was prepared with the tensor `name`."""
+        with safe_open(self.path, framework="pt") as file:
+            return name in file.keys()  # noqa: SIM118
+
     def read_crops(self, frames: list[int]) -> Tensor:
         """Only the crops of these frames, uint8 [r s s 3]."""
         with safe_open(self.path, framework="pt") as file:

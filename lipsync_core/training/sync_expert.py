@@ -17,7 +17,7 @@ from ..sync.expert import LANDMARKS, PIXELS, SyncExpert, SyncExpertConfig
 from ..sync.offset import MOST_OFFSET, agreement_curve
 from .loop import LoopRecipe, Task
 from .prepared import read_prepared
-from .sync_clips import SyncClip, person_chances, read_sync_clips
+from .sync_clips import SyncClip, clip_chances, read_sync_clips, repaired
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class SyncRecipe:
     swap_weight: float = 0.5
     """Of telling a clip's own speech from that of the batch's other clips."""
     balance: float = 0.5
-    """See `sync_clips.person_chances`."""
+    """See `sync_clips.clip_chances`."""
     stretch: float = 0.25
     """Standard deviation of a random linear change of the lip shape: a way of speaking that says
     nothing about sync."""
@@ -65,12 +65,17 @@ PRESETS = {
 """Named recipes."""
 
 
-def build_sync_task(prepared: Path, recipe: SyncRecipe) -> "SyncTask":
-    """The task of learning `recipe` from the clips beneath `prepared`."""
+def build_sync_task(
+    prepared: Path, recipe: SyncRecipe, earlier: SyncExpert | None = None
+) -> "SyncTask":
+    """The task of learning `recipe` from the clips beneath `prepared`, whose sound is moved first
+    to where an `earlier` expert finds that it belongs, if one is given."""
     torch.manual_seed(recipe.loop.seed)
     train, validation = (
         read_sync_clips(prepared, split, recipe.config.sees) for split in ("train", "validation")
     )
+    if earlier is not None:
+        train = repaired(train, earlier, read_prepared(prepared)[0].encoder)
     if len(train) < 2:
         raise TrainingError(f"{len(train)} clips to learn sync from, at least 2 are needed")
     speech = torch.cat([clip.speech[0] for clip in train]).float()
@@ -106,7 +111,7 @@ class SyncTask(Task):
     ):
         self.model = self.expert = expert
         self.train, self.validation, self.recipe = train, validation, recipe
-        self.chances = person_chances(train, recipe.balance)
+        self.chances = clip_chances(train, recipe.balance)
 
     def loss(
         self, model: nn.Module, step: int, generator: torch.Generator

@@ -1,0 +1,183 @@
+"""Does a predictor take a style from its reference? Held-out styles on held-out clips.
+
+A style is put on a target clip and on other clips of the same speaker. The predictor hears the
+target's speech and sees the styled other clips; its lips are compared with the styled target. What
+it gets with the right reference is set against what it gets with another style's reference, with
+none, and with an oracle: the style itself, put on the predictor's own unstyled lips.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..motion.prediction import predict_lip_motion
+from ..motion.predictor import MotionPredictor
+from ..training.motion_clips import lip_error
+from ..types import OnProgress, StyleReference
+from .held_out_styles import FAMILIES, GATED, Heard, HeldOutStyle, apply_style
+from .results import Row
+from .statistics import Estimate, estimate, ratio
+from .style_clips import StyleClip, as_reference
+
+MODE = "held-out styles"
+CANDIDATES = 20
+"""Styles that an output is to be told from, its own among them."""
+_SEED = 41
+_PERCENT = 100
+
+
+@dataclass(frozen=True)
+class StyleTarget:
+    """One held-out clip and the clips whose lips serve as its reference."""
+
+    clip: StyleClip
+    heard: Heard
+    references: list[StyleClip]
+    references_heard: list[Heard]
+
+
+def choose_targets(
+    clips: list[StyleClip], heard: list[Heard], targets: int, references: int
+) -> list[StyleTarget]:
+    """The first `targets` clips, each with `references` other ones; the same for every predictor.
+
+    ValueError when there are too few clips.
+    """
+    if len(clips) <= references:
+        raise ValueError(f"{len(clips)} clips: a target and {references} references are needed")
+    generator = torch.Generator().manual_seed(_SEED)
+    chosen = []
+    for i in range(min(targets, len(clips))):
+        order = [j for j in torch.randperm(len(clips), generator=generator).tolist() if j != i]
+        others = order[:references]
+        chosen.append(
+            StyleTarget(clips[i], heard[i], [clips[j] for j in others], [heard[j] for j in others])
+        )
+    return chosen
+
+
+def run_held_out_styles(
+    predictors: dict[str, MotionPredictor],
+    targets: list[StyleTarget],
+    styles: tuple[HeldOutStyle, ...],
+    on_progress: OnProgress | None = None,
+) -> Iterable[list[Row]]:
+    """The rows of one target at a time; errors in % of the eye distance."""
+    for done, target in enumerate(targets):
+        rows = [
+            row
+            for name, predictor in predictors.items()
+            for row in _target_rows(name, predictor, target, styles)
+        ]
+        yield rows
+        if on_progress is not None:
+            on_progress(done + 1, len(targets))
+
+
+def _target_rows(
+    name: str, predictor: MotionPredictor, target: StyleTarget, styles: tuple[HeldOutStyle, ...]
+) -> list[Row]:
+    clip = target.clip
+    true = [apply_style(style, clip.displacement, target.heard) for style in styles]
+    none = _predict(predictor, clip, None)
+    seen = [_predict(predictor, clip, _styled(predictor, target, style)) for style in styles]
+    generator = torch.Generator().manual_seed(_SEED)
+    rows = []
+    for i, style in enumerate(styles):
+        # The next style of the same family: the reference is wrong in manner, not in kind.
+        family = [j for j, other in enumerate(styles) if other.family == style.family]
+        other = seen[family[(family.index(i) + 1) % len(family)]]
+        outputs = {
+            "right": seen[i],
+            "other": other,
+            "none": none,
+            "oracle": apply_style(style, none, target.heard),
+        }
+        figures = {k: _error(v, true[i], clip.valid) for k, v in outputs.items()}
+        if style.family in GATED:
+            gate = target.heard[GATED[style.family]] * clip.valid
+            figures |= {f"{k} gated": _error(v, true[i], gate) for k, v in outputs.items()}
+        others = [j for j in torch.randperm(len(styles), generator=generator).tolist() if j != i]
+        rivals = [_error(seen[i], true[j], clip.valid) for j in others[: CANDIDATES - 1]]
+        figures["retrieved"] = float(all(figures["right"] < rival for rival in rivals))
+        rows.append(Row(MODE, f"{clip.name}, {style.name}", clip.person, name, figures))
+    return rows
+
+
+def _styled(predictor: MotionPredictor, target: StyleTarget, style: HeldOutStyle) -> StyleReference:
+    clips = [
+        StyleClip(
+            clip.name,
+            clip.person,
+            clip.speech,
+            apply_style(style, clip.displacement, h),
+            clip.valid,
+        )
+        for clip, h in zip(target.references, target.references_heard, strict=True)
+    ]
+    return as_reference(clips, predictor.basis)
+
+
+def _predict(
+    predictor: MotionPredictor, clip: StyleClip, style: StyleReference | None
+) -> Float[Tensor, "t points 3"]:
+    motion = predict_lip_motion(predictor, clip.speech, style)
+    return predictor.basis.displacement(motion.coefficients.cpu().float())
+
+
+def _error(
+    predicted: Float[Tensor, "t points 3"],
+    true: Float[Tensor, "t points 3"],
+    weight: Tensor,
+) -> float:
+    """Mean lip error over the weighted steps, % of the eye distance; nan without any."""
+    weight = weight.to(predicted)
+    if weight.sum() < 0.5:
+        return float("nan")
+    return _PERCENT * float((lip_error(predicted, true) * weight).sum() / weight.sum())
+
+
+def summarise_held_out(rows: list[Row]) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """family -> predictor -> figure, each with its interval over target clips.
+
+    "captured" is the part of what a style changes that the reference brought back:
+    (none - right) / (none - oracle). Families of single sounds count their sound's steps alone.
+    """
+    table: dict[str, dict[str, dict[str, Estimate]]] = {}
+    for family in FAMILIES:
+        of_family = [r for r in rows if r.mode == MODE and _family(r) == family]
+        for subject in dict.fromkeys(row.subject for row in of_family):
+            own = [row for row in of_family if row.subject == subject]
+            table.setdefault(family, {})[subject] = _summary(own, " gated" * (family in GATED))
+    return table
+
+
+def _summary(rows: list[Row], suffix: str) -> dict[str, Estimate]:
+    by_clip: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_clip[row.clip.split(",")[0]].append(row)
+
+    def means(figure: str) -> list[float]:
+        """Over the styles of each target clip; clips without the sound are left out."""
+        found = []
+        for own in by_clip.values():
+            values = torch.tensor([row.figures[figure] for row in own])
+            if values.isfinite().any():
+                found.append(float(values[values.isfinite()].mean()))
+        return found
+
+    error = {name: means(name + suffix) for name in ("right", "other", "none", "oracle")}
+    gained = [n - r for n, r in zip(error["none"], error["right"], strict=True)]
+    possible = [n - o for n, o in zip(error["none"], error["oracle"], strict=True)]
+    summary = {f"error {name}": estimate(values) for name, values in error.items()}
+    summary["captured"] = ratio(gained, possible)
+    summary["retrieved"] = estimate(means("retrieved"))
+    return summary
+
+
+def _family(row: Row) -> str:
+    return row.clip.split(", ")[1].rsplit(" ", 1)[0]
