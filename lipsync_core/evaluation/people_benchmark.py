@@ -1,8 +1,8 @@
 """Does a person's own reference help on that person? Real people, or heads with a known style.
 
-For every target clip the predictor is shown another clip of the person, the clip's own other half,
-clips of other people, or nothing. Lips are compared without each clip's mean shape, because the
-neutral shape of strangers is uncertain and would hide everything else. People are counted, not
+For every target clip, whoever is judged is shown another clip of the person, the clip's own other
+half, clips of other people, or nothing. Lips are compared without each clip's mean shape, because
+the neutral shape of strangers is uncertain and would hide everything else. People are counted, not
 pairs: the clips of a person are averaged before anything is averaged over people.
 """
 
@@ -10,13 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from statistics import fmean
 
-from ..motion.prediction import predict_lip_motion
-from ..motion.predictor import MotionPredictor
 from ..training.motion_clips import lip_error, lip_gap
 from ..types import MOTION_RATE, OnProgress
 from .results import Row
+from .speakers import Speaker
 from .statistics import Estimate, difference, estimate
-from .style_clips import StyleClip, as_reference, centred, correlation
+from .style_clips import StyleClip, centred, correlation
 
 MODE = "people"
 HALVED_FROM = 8 * MOTION_RATE
@@ -29,7 +28,7 @@ _PERCENT = 100
 
 
 def run_people(
-    predictors: dict[str, MotionPredictor],
+    speakers: dict[str, Speaker],
     clips: list[StyleClip],
     mode: str = MODE,
     seen: frozenset[str] = frozenset(),
@@ -44,32 +43,30 @@ def run_people(
                 clip.name,
                 clip.person + " (seen in training)" * (clip.person in seen),
                 name,
-                _figures(predictor, clip, clips) | {"sound offset": float(clip.offset)},
+                _figures(speaker, clip, clips) | {"sound offset": float(clip.offset)},
             )
-            for name, predictor in predictors.items()
+            for name, speaker in speakers.items()
         ]
         if on_progress is not None:
             on_progress(done + 1, len(clips))
 
 
-def _figures(
-    predictor: MotionPredictor, clip: StyleClip, clips: list[StyleClip]
-) -> dict[str, float]:
+def _figures(speaker: Speaker, clip: StyleClip, clips: list[StyleClip]) -> dict[str, float]:
     own = [other for other in clips if other.person == clip.person and other.name != clip.name]
     strangers = list(_one_each([c for c in clips if c.person != clip.person], clip.name))
-    figures = _judge("none", [_compare(predictor, clip, None)])
-    figures |= _judge("other", [_compare(predictor, clip, other) for other in strangers])
+    figures = _judge("none", [_compare(speaker, clip, None)])
+    figures |= _judge("other", [_compare(speaker, clip, other) for other in strangers])
     if own:
-        figures |= _judge("same", [_compare(predictor, clip, other) for other in own])
+        figures |= _judge("same", [_compare(speaker, clip, other) for other in own])
     if clip.steps >= HALVED_FROM:
         middle = clip.steps // 2
         first = clip.part(0, middle - GAP // 2, "first half")
         second = clip.part(middle + GAP // 2, clip.steps, "second half")
         halves = [(first, second), (second, first)]
         for name, references in (("half", True), ("half none", False)):
-            found = [_compare(predictor, a, b if references else None) for a, b in halves]
+            found = [_compare(speaker, a, b if references else None) for a, b in halves]
             figures |= _judge(name, found)
-        crossed = [_compare(predictor, a, other) for a, _ in halves for other in strangers]
+        crossed = [_compare(speaker, a, other) for a, _ in halves for other in strangers]
         figures |= _judge("half other", crossed)
     return figures
 
@@ -86,13 +83,9 @@ def _one_each(clips: list[StyleClip], salt: str) -> Iterable[StyleClip]:
         yield own[turn % len(own)]
 
 
-def _compare(
-    predictor: MotionPredictor, clip: StyleClip, reference: StyleClip | None
-) -> tuple[float, float]:
+def _compare(speaker: Speaker, clip: StyleClip, reference: StyleClip | None) -> tuple[float, float]:
     """r of the lip gap, and the centred lip error in % of the eye distance."""
-    style = None if reference is None else as_reference([reference], predictor.basis)
-    motion = predict_lip_motion(predictor, clip.speech, style)
-    predicted = predictor.basis.displacement(motion.coefficients.cpu().float())
+    predicted = speaker.speak(clip, [] if reference is None else [reference])
     steps = min(len(predicted), clip.steps)
     predicted, true, valid = predicted[:steps], clip.displacement[:steps], clip.valid[:steps]
     error = lip_error(centred(predicted, valid), centred(true, valid))[valid].mean()
@@ -123,7 +116,7 @@ COMPARISONS = {
 
 
 def summarise_people(rows: list[Row], mode: str = MODE) -> dict[str, dict[str, Estimate]]:
-    """comparison -> predictor -> mean over people with its interval; only clips that have both."""
+    """comparison -> speaker -> mean over people with its interval; only clips that have both."""
     table: dict[str, dict[str, Estimate]] = {}
     subjects = dict.fromkeys(row.subject for row in rows if row.mode == mode)
     for name, (first, second) in COMPARISONS.items():

@@ -1,31 +1,30 @@
-"""Does a predictor take a style from its reference? Held-out styles on held-out clips.
+"""Is a style taken from its reference? Held-out styles on held-out clips.
 
-A style is put on a target clip and on other clips of the same speaker. The predictor hears the
+A style is put on a target clip and on other clips of the same person. Whoever is judged hears the
 target's speech and sees the styled other clips; its lips are compared with the styled target. What
 it gets with the right reference is set against what it gets with another style's reference, with
-none, and with an oracle: the style itself, put on the predictor's own unstyled lips.
+none, and with an oracle: the style itself, put on its own unstyled lips.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..motion.prediction import predict_lip_motion
-from ..motion.predictor import MotionPredictor
 from ..training.motion_clips import lip_error
-from ..types import OnProgress, StyleReference
+from ..types import OnProgress
 from .held_out_styles import FAMILIES, GATED, Heard, HeldOutStyle, apply_style
 from .results import Row
+from .speakers import Speaker
 from .statistics import Estimate, estimate, ratio
-from .style_clips import StyleClip, as_reference
+from .style_clips import StyleClip
 
 MODE = "held-out styles"
 CANDIDATES = 20
-"""Styles that an output is to be told from, its own among them."""
+"""Styles that an output is told from, its own among them: whose oracle is it nearest to?"""
 _SEED = 41
 _PERCENT = 100
 
@@ -43,7 +42,7 @@ class StyleTarget:
 def choose_targets(
     clips: list[StyleClip], heard: list[Heard], targets: int, references: int
 ) -> list[StyleTarget]:
-    """The first `targets` clips, each with `references` other ones; the same for every predictor.
+    """The first `targets` clips, each with `references` other ones; the same for every speaker.
 
     ValueError when there are too few clips.
     """
@@ -61,7 +60,7 @@ def choose_targets(
 
 
 def run_held_out_styles(
-    predictors: dict[str, MotionPredictor],
+    speakers: dict[str, Speaker],
     targets: list[StyleTarget],
     styles: tuple[HeldOutStyle, ...],
     on_progress: OnProgress | None = None,
@@ -70,8 +69,8 @@ def run_held_out_styles(
     for done, target in enumerate(targets):
         rows = [
             row
-            for name, predictor in predictors.items()
-            for row in _target_rows(name, predictor, target, styles)
+            for name, speaker in speakers.items()
+            for row in _target_rows(name, speaker, target, styles)
         ]
         yield rows
         if on_progress is not None:
@@ -79,12 +78,12 @@ def run_held_out_styles(
 
 
 def _target_rows(
-    name: str, predictor: MotionPredictor, target: StyleTarget, styles: tuple[HeldOutStyle, ...]
+    name: str, speaker: Speaker, target: StyleTarget, styles: tuple[HeldOutStyle, ...]
 ) -> list[Row]:
     clip = target.clip
     true = [apply_style(style, clip.displacement, target.heard) for style in styles]
-    none = _predict(predictor, clip, None)
-    seen = [_predict(predictor, clip, _styled(predictor, target, style)) for style in styles]
+    none = speaker.speak(clip, [])
+    seen = [speaker.speak(clip, _styled(target, style)) for style in styles]
     generator = torch.Generator().manual_seed(_SEED)
     rows = []
     for i, style in enumerate(styles):
@@ -102,31 +101,20 @@ def _target_rows(
             gate = target.heard[GATED[style.family]] * clip.valid
             figures |= {f"{k} gated": _error(v, true[i], gate) for k, v in outputs.items()}
         others = [j for j in torch.randperm(len(styles), generator=generator).tolist() if j != i]
-        rivals = [_error(seen[i], true[j], clip.valid) for j in others[: CANDIDATES - 1]]
-        figures["retrieved"] = float(all(figures["right"] < rival for rival in rivals))
+        shown, *rivals = (
+            _error(seen[i], apply_style(styles[j], none, target.heard), clip.valid)
+            for j in [i, *others[: CANDIDATES - 1]]
+        )
+        figures["retrieved"] = float(all(shown < rival for rival in rivals))
         rows.append(Row(MODE, f"{clip.name}, {style.name}", clip.person, name, figures))
     return rows
 
 
-def _styled(predictor: MotionPredictor, target: StyleTarget, style: HeldOutStyle) -> StyleReference:
-    clips = [
-        StyleClip(
-            clip.name,
-            clip.person,
-            clip.speech,
-            apply_style(style, clip.displacement, h),
-            clip.valid,
-        )
-        for clip, h in zip(target.references, target.references_heard, strict=True)
+def _styled(target: StyleTarget, style: HeldOutStyle) -> list[StyleClip]:
+    return [
+        replace(clip, displacement=apply_style(style, clip.displacement, heard))
+        for clip, heard in zip(target.references, target.references_heard, strict=True)
     ]
-    return as_reference(clips, predictor.basis)
-
-
-def _predict(
-    predictor: MotionPredictor, clip: StyleClip, style: StyleReference | None
-) -> Float[Tensor, "t points 3"]:
-    motion = predict_lip_motion(predictor, clip.speech, style)
-    return predictor.basis.displacement(motion.coefficients.cpu().float())
 
 
 def _error(
@@ -142,7 +130,7 @@ def _error(
 
 
 def summarise_held_out(rows: list[Row]) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """family -> predictor -> figure, each with its interval over target clips.
+    """family -> speaker -> figure, each with its interval over target clips.
 
     "captured" is the part of what a style changes that the reference brought back:
     (none - right) / (none - oracle). Families of single sounds count their sound's steps alone.
