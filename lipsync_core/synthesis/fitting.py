@@ -50,15 +50,16 @@ def fit_landmark_map(
     render: Render,
     identities: Float[Tensor, "i n"],
     on_progress: OnProgress | None = None,
+    expressions: tuple[dict[str, float], ...] = EXPRESSIONS,
 ) -> LandmarkMap:
-    """The map of `kit`, from pictures of all `identities` in all EXPRESSIONS and POSES."""
+    """The map of `kit`, from pictures of all `identities` in all `expressions` and POSES."""
     camera = Camera(view=24.0)
     skin = kit.vertices_of(SKIN)
     triangles = kit.triangles(SKIN)
     projected, found = [], []
-    total = len(identities) * len(EXPRESSIONS) * len(POSES)
+    total = len(identities) * len(expressions) * len(POSES)
     for done, (identity, weights, (yaw, pitch)) in enumerate(
-        (i, e, p) for i in identities for e in EXPRESSIONS for p in POSES
+        (i, e, p) for i in identities for e in expressions for p in POSES
     ):
         pose = torch.tensor([[yaw, pitch, 0.0, 0.0, 0.0]])
         vertices = posed(kit.vertices(identity, kit.expressions(**weights)), pose)[0]
