@@ -1,13 +1,14 @@
-"""The command line: `python -m lipsync_core sync|prepare|train|synthesise`; `--help` says more."""
+"""The command line: `python -m lipsync_core sync|evaluate|prepare|train|synthesise`; `--help` says more."""
 
 import argparse
 import sys
 
-from .commands import prepare, sync, synthesise, train
+from .commands import evaluate, prepare, sync, synthesise, train
 from .errors import LipStyleError
 
 COMMANDS = {
     "sync": (sync, "re-speak a video"),
+    "evaluate": (evaluate, "re-speak real clips and measure them beside chance and the real clip"),
     "prepare": (prepare, "track, crop and hear clips once, for training"),
     "train": (train, "train codec, predictor, renderer or sync expert; the same command resumes"),
     "synthesise": (synthesise, "3-D heads that say timed speech in known styles"),

@@ -10,6 +10,7 @@ from .media import FitClipToSpeech, LoadReferenceClip
 from .models import LoadLipRenderer, LoadMotionPredictor
 from .motion import EncodeSpeech, PredictLipMotion
 from .render import DecodeLipLatents, SampleLipRenderer
+from .scoring import ScoreLipSync
 from .style import LoadStyle, SaveStyle, StyleReference
 
 
@@ -34,4 +35,5 @@ class LipStyleExtension(ComfyExtension):
             SampleLipRenderer,
             DecodeLipLatents,
             CompositeFace,
+            ScoreLipSync,
         ]

@@ -12,8 +12,13 @@ _BLOCK = 1 << 20
 def file_fingerprint(path: Path) -> str:
     """The first 16 hex digits of the file's SHA-256; MediaError when it cannot be read.
 
-    The same pictures written again, cut or renamed to another container have another fingerprint.
+    The same pictures written again, or cut, have another fingerprint.
     """
+    return file_sha256(path)[:FINGERPRINT_DIGITS]
+
+
+def file_sha256(path: Path) -> str:
+    """The file's SHA-256 in hex; MediaError when it cannot be read."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -21,4 +26,4 @@ def file_fingerprint(path: Path) -> str:
                 digest.update(block)
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error}): check the name") from error
-    return digest.hexdigest()[:FINGERPRINT_DIGITS]
+    return digest.hexdigest()

@@ -1,0 +1,184 @@
+"""`evaluate`: real clips re-spoken and measured, beside what chance and the real clip score."""
+
+import argparse
+import hashlib
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..checkpoint import load_model, read_header
+from ..errors import EvaluationError
+from ..evaluation.bench import Bench, style_pool
+from ..evaluation.clips import (
+    SPLITS_FILE,
+    EvaluationClip,
+    evaluated_clips,
+    find_clips,
+    read_people,
+    read_splits,
+)
+from ..evaluation.modes import CROSS, RECONSTRUCTION, SILENT
+from ..evaluation.overlap import Overlap, refuse_overlap
+from ..evaluation.report import HTML_FILE, markdown, mode_blocks, write_report
+from ..evaluation.running import Timing, evaluate, open_results
+from ..evaluation.sync_measures import JUDGE
+from ..evaluation.table import ModeTable, machine_table
+from ..media.fingerprint import file_sha256
+from ..pipeline import LipSyncSettings, load_models
+from ..sync.expert import SyncExpert
+from ..weights import SHIPPED
+from .progress import progress_bar
+from .sync import PREDICTOR, RENDERER
+
+MODES = {"reconstruction": RECONSTRUCTION, "cross": CROSS, "silent": SILENT}
+"""What a user types -> the mode."""
+MUST_NOT_DIFFER = ("weights", "clips", "settings")
+"""Entries of a run's record that a run which goes on must share."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    defaults = LipSyncSettings()
+    parser.add_argument(
+        "modes", nargs="*", metavar="MODE", help=f"of {', '.join(MODES)} (default: all)"
+    )
+    parser.add_argument("--clips", type=Path, required=True, help="folder of clips with sound")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumes")
+    parser.add_argument(
+        "--splits", type=Path, help=f"JSON: split -> names (default: {SPLITS_FILE} in the folder)"
+    )
+    parser.add_argument("--split", default="test", help="which one is evaluated (default test)")
+    parser.add_argument("--limit", type=int, help="only so many clips, evenly spaced")
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--person", help="who is in all clips (default: every file is a person)")
+    who.add_argument("--people", type=Path, help="JSON: clip -> person")
+    parser.add_argument(
+        "--style-clips",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="read the style of all clips there (default: of other clips of the person, up to 3 of "
+        "the validation split, else of the clip's own first half)",
+    )
+    parser.add_argument("--alignments", type=Path, help="folder of GRID .align files")
+    parser.add_argument("--strength", type=float, default=defaults.strength, help="of the style")
+    parser.add_argument("--steps", type=int, default=defaults.steps, help="diffusion steps")
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--threads", type=int, default=1, help="(default 1: always the same sums)")
+    parser.add_argument("--pictures", type=int, default=12, help="clips that the page shows")
+    parser.add_argument("--predictor", type=Path, default=SHIPPED / PREDICTOR)
+    parser.add_argument("--renderer", type=Path, default=SHIPPED / RENDERER)
+    parser.add_argument(
+        "--judge", type=Path, help=f"a sync expert (default: {JUDGE} if it is shipped)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the tables as JSON")
+
+
+def run(arguments: argparse.Namespace) -> str:
+    modes = _modes(arguments.modes)
+    if arguments.limit is not None and arguments.limit < 1:
+        raise EvaluationError(f"--limit {arguments.limit}: at least 1 clip is needed")
+    torch.set_num_threads(arguments.threads)
+    everything = _find(arguments)
+    clips = evaluated_clips(everything, arguments.split, arguments.limit)
+    weights = _weights(arguments)
+    overlap = refuse_overlap({p.name: read_header(p) for p in weights.values()}, clips)
+    bench = _bench(arguments, weights, everything, clips)
+    record = _record(arguments, weights, clips, overlap)
+    results = open_results(arguments.out, record, MUST_NOT_DIFFER)
+    with progress_bar("evaluate", "clip") as on_progress:
+        timing = evaluate(bench, modes, results, overlap.seen, arguments.pictures, on_progress)
+    tables = write_report(results, record)
+    if arguments.json:
+        return _machine_readable(record, tables, timing)
+    return _readable(tables, arguments.out / HTML_FILE)
+
+
+def _modes(chosen: list[str]) -> list[str]:
+    if unknown := [name for name in chosen if name not in MODES]:
+        raise EvaluationError(f"there is no mode {unknown[0]!r}: choose of {', '.join(MODES)}")
+    return [mode for name, mode in MODES.items() if not chosen or name in chosen]
+
+
+def _find(arguments: argparse.Namespace) -> list[EvaluationClip]:
+    splits = arguments.splits or arguments.clips / SPLITS_FILE
+    return find_clips(
+        arguments.clips,
+        read_splits(splits) if arguments.splits or splits.is_file() else None,
+        read_people(arguments.people) if arguments.people else None,
+        arguments.person,
+    )
+
+
+def _weights(arguments: argparse.Namespace) -> dict[str, Path]:
+    weights = {"predictor": arguments.predictor, "renderer": arguments.renderer}
+    judge = arguments.judge or SHIPPED / JUDGE
+    if arguments.judge or judge.is_file():
+        weights["judge"] = judge
+    return weights
+
+
+def _bench(
+    arguments: argparse.Namespace,
+    weights: dict[str, Path],
+    everything: list[EvaluationClip],
+    clips: list[EvaluationClip],
+) -> Bench:
+    settings = LipSyncSettings(
+        strength=arguments.strength, steps=arguments.steps, seed=arguments.seed
+    )
+    return Bench(
+        models=load_models(weights["predictor"], weights["renderer"]),
+        expert=load_model(weights["judge"], SyncExpert) if "judge" in weights else None,
+        settings=settings,
+        folder=arguments.out,
+        clips=clips,
+        style_pool=style_pool(everything, clips),
+        style_clips=arguments.style_clips,
+        alignments=arguments.alignments,
+    )
+
+
+def _record(
+    arguments: argparse.Namespace,
+    weights: dict[str, Path],
+    clips: list[EvaluationClip],
+    overlap: Overlap,
+) -> dict[str, Any]:
+    """What the run is; two runs of one record give the same numbers."""
+    digest = hashlib.sha256("".join(clip.fingerprint for clip in clips).encode()).hexdigest()
+    return {
+        "command": " ".join(sys.argv[1:]),
+        "weights": {name: f"{path.name} {file_sha256(path)}" for name, path in weights.items()},
+        "clips": {
+            "folder": arguments.clips.name,
+            "split": arguments.split,
+            "count": len(clips),
+            "sha256 of their fingerprints": digest[:16],
+        },
+        "settings": {
+            "seed": arguments.seed,
+            "steps": arguments.steps,
+            "strength": arguments.strength,
+            "style clips": [path.name for path in arguments.style_clips],
+            "alignments": arguments.alignments is not None,
+            "threads": arguments.threads,
+        },
+        "not known what it was trained on": overlap.unknown,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+
+
+def _machine_readable(record: dict[str, Any], tables: list[ModeTable], timing: Timing) -> str:
+    told = {key: value for key, value in record.items() if key != "command"}
+    seconds = {"clips measured": timing.clips, "seconds": round(timing.seconds, 1)}
+    found = {"run": told, "modes": machine_table(tables), "timing": seconds}
+    return json.dumps(found, indent=1)
+
+
+def _readable(tables: list[ModeTable], page: Path) -> str:
+    told = markdown([block for table in tables for block in mode_blocks(table)])
+    return f"{told}\n{page}"
