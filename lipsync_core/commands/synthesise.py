@@ -12,6 +12,7 @@ from ..audio.features import encode_speech
 from ..media.writing import write_clip
 from ..synthesis.face_kit import FaceKit, load_face_kit
 from ..synthesis.landmark_map import LandmarkMap, load_landmark_map
+from ..synthesis.landmarker_depth import load_landmarker_depth
 from ..synthesis.lip_contact import LipContact
 from ..synthesis.phones import find_timed_speech, read_timed_speech
 from ..synthesis.speaking import speech_to_expressions
@@ -128,7 +129,8 @@ def write_motion(
 ) -> None:
     """The person's clips as prepared clips that hold motion and speech, but no pictures.
 
-    All of a person's clips share the neutral that face tracking would find in them together.
+    All of a person's clips share the neutral that face tracking would find in them together, and
+    depth is what the landmarker would report.
     """
     spoken, shapes = [], []
     lips = LipContact.of(kit, landmark_map, person.head.identity)
@@ -139,13 +141,14 @@ def write_motion(
         shapes.append(landmark_map.of_expressions(kit, person.head.identity, curves))
         spoken.append(speech)
     neutral = measured_neutral(torch.cat(shapes)).float()
+    depth = load_landmarker_depth()
     for number, (speech, landmarks) in enumerate(zip(spoken, shapes, strict=True)):
         features = encode_speech(encoder, speech.audio).features
         steps = min(len(features), len(landmarks))
         name = f"{person.name}-{number}"
         tensors = {
-            "neutral": neutral,
-            "canonical": true_motion(landmarks, neutral)[:steps].float(),
+            "neutral": depth.neutral(neutral),
+            "canonical": depth.motion(true_motion(landmarks, neutral)[:steps]).float(),
             "valid": torch.ones(steps, dtype=torch.bool),
             "speech": features[None, :steps].half(),
         }

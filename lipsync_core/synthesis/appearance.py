@@ -63,16 +63,18 @@ class Appearance:
 
         def pick(colours: tuple[Colour, ...]) -> Colour:
             chosen = colours[int(torch.randint(len(colours), (), generator=generator))]
-            return _mixed(chosen, (uniform(0, 1), uniform(0, 1), uniform(0, 1)), 0.05)
+            return _mixed(chosen, (uniform(0.0, 1.0), uniform(0.0, 1.0), uniform(0.0, 1.0)), 0.05)
 
-        position = uniform(0, len(_SKIN_TONES) - 1.001)
+        position = uniform(0.0, len(_SKIN_TONES) - 1.001)
         tone = _mixed(_SKIN_TONES[int(position)], _SKIN_TONES[int(position) + 1], position % 1)
-        skin = _mixed(tone, (0.9, 0.5, 0.4), uniform(0, 0.12))
+        skin = _mixed(tone, (0.9, 0.5, 0.4), uniform(0.0, 0.12))
         dark = _SKIN_TONES[-1]
         lips = _mixed(skin, (0.72, 0.25, 0.28) if position < 4 else dark, uniform(0.25, 0.6))
         grey = uniform(0.15, 0.85)
         places = [
-            _mixed((grey, grey, grey), (uniform(0, 1), uniform(0, 1), uniform(0, 1)), 0.35)
+            _mixed(
+                (grey, grey, grey), (uniform(0.0, 1.0), uniform(0.0, 1.0), uniform(0.0, 1.0)), 0.35
+            )
             for _ in range(2)
         ]
         return cls(
@@ -82,7 +84,7 @@ class Appearance:
             iris=pick(_IRIS[: 2 if position > 3 else None]),
             cloth=(uniform(0.05, 0.9), uniform(0.05, 0.9), uniform(0.05, 0.9)),
             background=(places[0], places[1]),
-            hairline=uniform(-1.5, 1.5) if uniform(0, 1) < 0.85 else -9.0,
+            hairline=uniform(-1.5, 1.5) if uniform(0.0, 1.0) < 0.85 else -9.0,
             brow_strength=uniform(0.4, 0.9),
             ambient=uniform(0.4, 0.68),
             light=(uniform(-0.9, 0.9), uniform(-0.9, 0.1), -1.0),

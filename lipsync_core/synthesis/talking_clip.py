@@ -10,6 +10,7 @@ from ..types import MOTION_RATE, Audio, Clip
 from .camera import posed
 from .face_kit import FaceKit
 from .landmark_map import LandmarkMap
+from .landmarker_depth import load_landmarker_depth
 from .lip_contact import LipContact
 from .phones import TimedSpeech
 from .rendering import draw_head, make_scene
@@ -73,6 +74,10 @@ class TalkingClip(Clip):
     def picture_landmarks(self) -> Float[Tensor, "t k 2"]:
         """Where the TRACKED landmarks lie in the pictures, pixels."""
         return self._head.camera.project(posed(self.landmarks(), self.pose), self.height)[..., :2]
+
+    def measurable_motion(self) -> Float[Tensor, "t points 3"]:
+        """The same as `true_motion`, with the depth that the landmarker would report."""
+        return load_landmarker_depth().motion(self.true_motion())
 
     def true_motion(self) -> Float[Tensor, "t points 3"]:
         """The MOVING landmarks minus the head's own resting shape, eye distances, 25 Hz."""
