@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ _EVERY = 2
 """Of the training steps every second is enough for a linear map."""
 
 
+@runtime_checkable
 class Speaker(Protocol):
     """Anything that can be judged."""
 

@@ -7,20 +7,21 @@ with the answer for the disjoint other half without it: an expert that always sa
 that follows something other than the speech, fails.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..audio.encoder import SpeechEncoder
-from ..audio.features import encode_speech
 from ..sync.expert import SyncExpert
 from ..sync.offset import SyncScore, score_sync
-from ..types import MOTION_RATE, Audio
+from ..types import MOTION_RATE, Audio, SpeechFeatures
 
 SHIFTS = range(-6, 7)
 """Steps of 1/25 s."""
+Hear = Callable[[Audio], SpeechFeatures]
+"""A speech encoder at work."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,12 @@ class SyncTrust:
     clips: int
 
 
-def judge(expert: SyncExpert, encoder: SpeechEncoder, clip: HeardLips) -> SyncScore:
+def judge(expert: SyncExpert, hear: Hear, clip: HeardLips) -> SyncScore:
     """Offset and confidence of one clip."""
-    return score_sync(expert, clip.lips, clip.valid, encode_speech(encoder, clip.audio))
+    return score_sync(expert, clip.lips, clip.valid, hear(clip.audio))
 
 
-def trust(
-    expert: SyncExpert, encoder: SpeechEncoder, clips: list[HeardLips], by_halves: bool
-) -> SyncTrust:
+def trust(expert: SyncExpert, hear: Hear, clips: list[HeardLips], by_halves: bool) -> SyncTrust:
     """Plants every shift of SHIFTS into every clip and gives every clip the next clip's sound.
 
     `by_halves`: offsets are compared between the halves of a clip, not with 0.
@@ -89,13 +88,13 @@ def trust(
         else:
             pairs = [(clip, None)]
         for judged, other in pairs:
-            truth = 0 if other is None else judge(expert, encoder, other).offset
+            truth = 0 if other is None else judge(expert, hear, other).offset
             errors.append(
-                [abs(judge(expert, encoder, judged.shifted(s)).offset - s - truth) for s in SHIFTS]
+                [abs(judge(expert, hear, judged.shifted(s)).offset - s - truth) for s in SHIFTS]
             )
         stranger = replace(clip, audio=clips[(i + 1) % len(clips)].audio)
-        own.append(judge(expert, encoder, clip))
-        swapped.append(judge(expert, encoder, stranger))
+        own.append(judge(expert, hear, clip))
+        swapped.append(judge(expert, hear, stranger))
     distance = torch.tensor(errors).float()
     within = distance <= 1
     return SyncTrust(
