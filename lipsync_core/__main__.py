@@ -1,4 +1,4 @@
-"""The command line: `python -m lipsync_core sync|evaluate|prepare|train|synthesise`; `--help` says more."""
+"""The command line: `python -m lipsync_core COMMAND`; `--help` lists the commands."""
 
 import argparse
 import sys

@@ -13,6 +13,7 @@ import torch
 from ..checkpoint import load_model, read_header
 from ..errors import EvaluationError
 from ..evaluation.bench import Bench, style_pool
+from ..evaluation.blocks import markdown
 from ..evaluation.clips import (
     SPLITS_FILE,
     EvaluationClip,
@@ -23,18 +24,22 @@ from ..evaluation.clips import (
 )
 from ..evaluation.modes import CROSS, RECONSTRUCTION, SILENT
 from ..evaluation.overlap import Overlap, refuse_overlap
-from ..evaluation.report import HTML_FILE, markdown, mode_blocks, write_report
+from ..evaluation.report import HTML_FILE, mode_blocks, write_report
+from ..evaluation.results import Results
 from ..evaluation.running import Timing, evaluate, open_results
+from ..evaluation.style_report import style_blocks, style_machine, style_rows
 from ..evaluation.sync_measures import JUDGE
 from ..evaluation.table import ModeTable, machine_table
 from ..media.fingerprint import file_sha256
 from ..pipeline import LipSyncSettings, load_models
 from ..sync.expert import SyncExpert
 from ..weights import SHIPPED
+from .evaluate_style import add_style_arguments, evaluate_style, ridge_header, rivals
 from .progress import progress_bar
 from .sync import PREDICTOR, RENDERER
 
-MODES = {"reconstruction": RECONSTRUCTION, "cross": CROSS, "silent": SILENT}
+STYLE = "style"
+MODES = {"reconstruction": RECONSTRUCTION, "cross": CROSS, "silent": SILENT, STYLE: STYLE}
 """What a user types -> the mode."""
 MUST_NOT_DIFFER = ("weights", "clips", "settings")
 """Entries of a run's record that a run which goes on must share."""
@@ -74,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--judge", type=Path, help=f"a sync expert (default: {JUDGE} if it is shipped)"
     )
+    add_style_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the tables as JSON")
 
 
@@ -85,16 +91,23 @@ def run(arguments: argparse.Namespace) -> str:
     everything = _find(arguments)
     clips = evaluated_clips(everything, arguments.split, arguments.limit)
     weights = _weights(arguments)
-    overlap = refuse_overlap({p.name: read_header(p) for p in weights.values()}, clips)
-    bench = _bench(arguments, weights, everything, clips)
+    headers = {p.name: read_header(p) for p in weights.values()}
+    overlap = refuse_overlap(headers | ridge_header(arguments), clips)
     record = _record(arguments, weights, clips, overlap)
     results = open_results(arguments.out, record, MUST_NOT_DIFFER)
-    with progress_bar("evaluate", "clip") as on_progress:
-        timing = evaluate(bench, modes, results, overlap.seen, arguments.pictures, on_progress)
+    timing = Timing(0, 0.0)
+    if respoken := [mode for mode in modes if mode != STYLE]:
+        bench = _bench(arguments, weights, everything, clips)
+        with progress_bar("evaluate", "clip") as on_progress:
+            timing = evaluate(
+                bench, respoken, results, overlap.seen, arguments.pictures, on_progress
+            )
+    if STYLE in modes:
+        evaluate_style(arguments, clips, weights.get("judge"), overlap.seen, results)
     tables = write_report(results, record)
     if arguments.json:
-        return _machine_readable(record, tables, timing)
-    return _readable(tables, arguments.out / HTML_FILE)
+        return _machine_readable(record, tables, results, timing)
+    return _readable(tables, results, arguments.out / HTML_FILE)
 
 
 def _modes(chosen: list[str]) -> list[str]:
@@ -118,7 +131,7 @@ def _weights(arguments: argparse.Namespace) -> dict[str, Path]:
     judge = arguments.judge or SHIPPED / JUDGE
     if arguments.judge or judge.is_file():
         weights["judge"] = judge
-    return weights
+    return weights | rivals(arguments)
 
 
 def _bench(
@@ -172,13 +185,17 @@ def _record(
     }
 
 
-def _machine_readable(record: dict[str, Any], tables: list[ModeTable], timing: Timing) -> str:
+def _machine_readable(
+    record: dict[str, Any], tables: list[ModeTable], results: Results, timing: Timing
+) -> str:
     told = {key: value for key, value in record.items() if key != "command"}
     seconds = {"clips measured": timing.clips, "seconds": round(timing.seconds, 1)}
-    found = {"run": told, "modes": machine_table(tables), "timing": seconds}
+    styles = {mode: style_machine(mode, rows) for mode, rows in style_rows(results).items()}
+    found = {"run": told, "modes": machine_table(tables) | styles, "timing": seconds}
     return json.dumps(found, indent=1)
 
 
-def _readable(tables: list[ModeTable], page: Path) -> str:
-    told = markdown([block for table in tables for block in mode_blocks(table)])
+def _readable(tables: list[ModeTable], results: Results, page: Path) -> str:
+    blocks = [b for mode, rows in style_rows(results).items() for b in style_blocks(mode, rows)]
+    told = markdown(blocks + [block for table in tables for block in mode_blocks(table)])
     return f"{told}\n{page}"

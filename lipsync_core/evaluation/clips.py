@@ -39,7 +39,8 @@ def find_clips(
     or every file is a person of its own. EvaluationError when there is no video, when two have one
     name, or when a list names clips that are not there or leaves some out.
     """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    found = [p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES]
+    paths = sorted(found, key=lambda path: (path.stem, path))
     names = [path.stem for path in paths]
     if not paths:
         raise EvaluationError(f"no video files under {folder}: name a folder of clips")

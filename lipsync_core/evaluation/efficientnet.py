@@ -39,13 +39,13 @@ class _Convolution(nn.Sequential):
         )
         self.kernel, self.stride = kernel, stride
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
         pads = []
-        for size in (x.shape[3], x.shape[2]):
+        for size in (input.shape[3], input.shape[2]):
             # TensorFlow's "same" padding: what is odd goes to the far side.
             total = max((-(-size // self.stride) - 1) * self.stride + self.kernel - size, 0)
             pads += [total // 2, total - total // 2]
-        return super().forward(functional.pad(x, pads))
+        return super().forward(functional.pad(input, pads))
 
 
 class _Block(nn.Module):

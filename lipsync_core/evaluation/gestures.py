@@ -60,8 +60,12 @@ def _is_lower(index: int) -> bool:
 
 def activations(displacement: Float[Tensor, "*t points 3"]) -> Float[Tensor, "*t g"]:
     """How much of each gesture there is, eye distances: least squares over all points."""
-    fields = gesture_fields().flatten(1).to(displacement)
-    return displacement.flatten(-2) @ torch.linalg.pinv(fields)
+    return displacement.flatten(-2) @ _inverse_fields().to(displacement)
+
+
+@cache
+def _inverse_fields() -> Float[Tensor, "coordinates g"]:
+    return torch.linalg.pinv(gesture_fields().flatten(1))
 
 
 def moved(

@@ -7,6 +7,7 @@ person are mostly below 0.6, its author's threshold; at 0.5 it still takes some 
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,8 +48,10 @@ class IdentityNetwork:
             )
         import dlib
 
+        # Its names come from compiled code that carries no types.
+        library: Any = dlib
         try:
-            self._network = dlib.face_recognition_model_v1(str(path))
+            self._network = library.face_recognition_model_v1(str(path))
         except RuntimeError as error:
             raise ModelError(
                 f"{path} holds no dlib face recognition model ({error}): install the package that "

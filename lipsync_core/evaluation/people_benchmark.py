@@ -31,17 +31,18 @@ def run_people(
     speakers: dict[str, Speaker],
     clips: list[StyleClip],
     mode: str = MODE,
-    seen: frozenset[str] = frozenset(),
     on_progress: OnProgress | None = None,
+    skipped: frozenset[str] = frozenset(),
 ) -> Iterable[list[Row]]:
-    """The rows of one target clip at a time. `seen` are people shown in training: their rows say
-    so in the person's name."""
+    """The rows of one target clip at a time; names in `skipped` are references only."""
     for done, clip in enumerate(clips):
+        if clip.name in skipped:
+            continue
         yield [
             Row(
                 mode,
                 clip.name,
-                clip.person + " (seen in training)" * (clip.person in seen),
+                clip.person,
                 name,
                 _figures(speaker, clip, clips) | {"sound offset": float(clip.offset)},
             )

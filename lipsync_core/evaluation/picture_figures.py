@@ -4,15 +4,12 @@ from dataclasses import replace
 
 from ..pipeline import chunks
 from ..types import Clip, FaceTrack
-from .motion_measures import MEASURES as MOTION_MEASURES
 from .picture_measures import MEASURES, PictureMeter
-
-_OF_MOTION = {measure.name for measure in MOTION_MEASURES}
 
 
 def picture_name(name: str) -> str:
-    """A picture measure's name beside those of motion, which has an energy as well."""
-    return f"picture {name}" if name in _OF_MOTION else name
+    """A picture measure's name beside those of lip motion, which has an energy as well."""
+    return f"picture {name}" if name.startswith("motion energy") else name
 
 
 PICTURE_MEASURES = tuple(replace(measure, name=picture_name(measure.name)) for measure in MEASURES)

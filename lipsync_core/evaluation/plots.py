@@ -20,8 +20,8 @@ COLOURS = {
 }  # fmt: skip
 _OTHER_COLOUR = "#2b6cb0"
 _DOTS_PER_INCH = 100
-_POINTS = 1200
-"""Of the waveform's outline."""
+_OUTLINE_RATE = 50
+"""Points of the waveform's outline per second."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _draw_scores(axes: Any, scores: Mapping[str, SyncScore]) -> None:
 def waveform_outline(speech: Audio) -> tuple[np.ndarray, np.ndarray]:
     """Seconds, and the loudest sample about each, of the loudest of all; 0..1."""
     samples = speech.waveform.abs()
-    length = max(1, len(samples) // _POINTS)
+    length = max(1, speech.sample_rate // _OUTLINE_RATE)
     padded = torch.nn.functional.pad(samples, (0, -len(samples) % length))
     peaks = padded.reshape(-1, length).amax(dim=1)
     seconds = torch.arange(len(peaks)) * (length / speech.sample_rate)

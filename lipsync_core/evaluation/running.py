@@ -1,7 +1,7 @@
 """Goes through clips and modes, keeps what was found, and goes on where a run was stopped."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -47,7 +47,7 @@ def evaluate(
     for done, (clip, mode) in enumerate(todo):
         if not results.has(mode, clip.name):
             rows = _find(bench, clip, mode, results.folder if clip.name in show_names else None)
-            results.add([_with_seen(row, seen or {}) for row in rows])
+            results.add([with_seen(row, seen or {}) for row in rows])
             done_clips += 1
         if on_progress is not None:
             on_progress(done + 1, len(todo))
@@ -67,7 +67,8 @@ def _with_files(finding: Finding, folder: Path, mode: str, name: str) -> list[Ro
     return [replace(row, files=files) if row.subject == OUTPUT else row for row in finding.rows]
 
 
-def _with_seen(row: Row, seen: dict[str, list[str]]) -> Row:
+def with_seen(row: Row, seen: Mapping[str, list[str]]) -> Row:
+    """The row, saying which weights saw its person in training."""
     weights = seen.get(row.person)
     return replace(row, notes=row.notes | {"seen by": ", ".join(weights)}) if weights else row
 

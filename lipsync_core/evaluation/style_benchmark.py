@@ -3,7 +3,7 @@
 A style is put on a target clip and on other clips of the same person. Whoever is judged hears the
 target's speech and sees the styled other clips; its lips are compared with the styled target. What
 it gets with the right reference is set against what it gets with another style's reference, with
-none, and with an oracle: the style itself, put on its own unstyled lips.
+none, and with an oracle: the style itself, put on the lips that it gives after unstyled references.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from ..types import OnProgress
 from .held_out_styles import FAMILIES, GATED, Heard, HeldOutStyle, apply_style
 from .results import Row
 from .speakers import Speaker
-from .statistics import Estimate, estimate, ratio
+from .statistics import Estimate, difference, estimate, ratio
 from .style_clips import StyleClip
 
 MODE = "held-out styles"
@@ -84,6 +84,8 @@ def _target_rows(
     true = [apply_style(style, clip.displacement, target.heard) for style in styles]
     none = speaker.speak(clip, [])
     seen = [speaker.speak(clip, _styled(target, style)) for style in styles]
+    plain = speaker.speak(clip, target.references)
+    oracles = [apply_style(style, plain, target.heard) for style in styles]
     generator = torch.Generator().manual_seed(_SEED)
     rows = []
     for i, style in enumerate(styles):
@@ -94,7 +96,7 @@ def _target_rows(
             "right": seen[i],
             "other": other,
             "none": none,
-            "oracle": apply_style(style, none, target.heard),
+            "oracle": oracles[i],
         }
         figures = {k: _error(v, true[i], clip.valid) for k, v in outputs.items()}
         if style.family in GATED:
@@ -102,11 +104,11 @@ def _target_rows(
             figures |= {f"{k} gated": _error(v, true[i], gate) for k, v in outputs.items()}
         others = [j for j in torch.randperm(len(styles), generator=generator).tolist() if j != i]
         shown, *rivals = (
-            _error(seen[i], apply_style(styles[j], none, target.heard), clip.valid)
-            for j in [i, *others[: CANDIDATES - 1]]
+            _error(seen[i], oracles[j], clip.valid) for j in [i, *others[: CANDIDATES - 1]]
         )
         figures["retrieved"] = float(all(shown < rival for rival in rivals))
-        rows.append(Row(MODE, f"{clip.name}, {style.name}", clip.person, name, figures))
+        notes = {"style": style.name, "family": style.family}
+        rows.append(Row(MODE, clip.name, clip.person, name, figures, notes=notes))
     return rows
 
 
@@ -132,40 +134,54 @@ def _error(
 def summarise_held_out(rows: list[Row]) -> dict[str, dict[str, dict[str, Estimate]]]:
     """family -> speaker -> figure, each with its interval over target clips.
 
-    "captured" is the part of what a style changes that the reference brought back:
-    (none - right) / (none - oracle). Families of single sounds count their sound's steps alone.
+    Means over target clips, each of which is a mean over its styles. "captured" is the part of what
+    a style changes that the reference brought back: (none - right) / (none - oracle). Families of
+    single sounds count their sound's steps alone.
     """
     table: dict[str, dict[str, dict[str, Estimate]]] = {}
     for family in FAMILIES:
-        of_family = [r for r in rows if r.mode == MODE and _family(r) == family]
+        of_family = [r for r in rows if r.mode == MODE and r.notes.get("family") == family]
         for subject in dict.fromkeys(row.subject for row in of_family):
             own = [row for row in of_family if row.subject == subject]
             table.setdefault(family, {})[subject] = _summary(own, " gated" * (family in GATED))
     return table
 
 
-def _summary(rows: list[Row], suffix: str) -> dict[str, Estimate]:
+def compare_held_out(rows: list[Row], subject: str) -> dict[str, dict[str, Estimate]]:
+    """family -> other speaker -> error of `subject` minus that of the other, right references
+    both, clip by clip: below 0 where `subject` is better."""
+    table: dict[str, dict[str, Estimate]] = {}
+    for family in FAMILIES:
+        of_family = [r for r in rows if r.mode == MODE and r.notes.get("family") == family]
+        figure = "right" + " gated" * (family in GATED)
+        means = {
+            name: _means([row for row in of_family if row.subject == name], figure)
+            for name in dict.fromkeys(row.subject for row in of_family)
+        }
+        for name, values in means.items():
+            if name != subject and subject in means:
+                table.setdefault(family, {})[name] = difference(means[subject], values)
+    return table
+
+
+def _means(rows: list[Row], figure: str) -> list[float]:
+    """Over the styles of each target clip; clips without the sound are left out."""
     by_clip: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        by_clip[row.clip.split(",")[0]].append(row)
+        by_clip[row.clip].append(row)
+    found = []
+    for own in by_clip.values():
+        values = torch.tensor([row.figures[figure] for row in own])
+        if values.isfinite().any():
+            found.append(float(values[values.isfinite()].mean()))
+    return found
 
-    def means(figure: str) -> list[float]:
-        """Over the styles of each target clip; clips without the sound are left out."""
-        found = []
-        for own in by_clip.values():
-            values = torch.tensor([row.figures[figure] for row in own])
-            if values.isfinite().any():
-                found.append(float(values[values.isfinite()].mean()))
-        return found
 
-    error = {name: means(name + suffix) for name in ("right", "other", "none", "oracle")}
+def _summary(rows: list[Row], suffix: str) -> dict[str, Estimate]:
+    error = {n: _means(rows, n + suffix) for n in ("right", "other", "none", "oracle")}
     gained = [n - r for n, r in zip(error["none"], error["right"], strict=True)]
     possible = [n - o for n, o in zip(error["none"], error["oracle"], strict=True)]
     summary = {f"error {name}": estimate(values) for name, values in error.items()}
     summary["captured"] = ratio(gained, possible)
-    summary["retrieved"] = estimate(means("retrieved"))
+    summary["retrieved"] = estimate(_means(rows, "retrieved"))
     return summary
-
-
-def _family(row: Row) -> str:
-    return row.clip.split(", ")[1].rsplit(" ", 1)[0]
