@@ -4,8 +4,9 @@
 
 Random weights, no file is read: time and operations depend on shapes alone. Contenders take turns
 over several rounds in one process, so that what else the machine does hits all alike: ratios are
-what counts, seconds are this machine's. One untimed pass each comes first. A frame is a face of
-256 x 256 pixels; ours also at its own 128. Whisper, which all three use, is left out of all three.
+what counts, seconds are this machine's. One untimed pass each, which counts operations, comes
+first. A frame is a face of 256 x 256 pixels; ours also at its own 128. Whisper, which all three
+use, is left out of all three.
 
 MuseTalk 1.5 (https://github.com/TMElyralab/MuseTalk: musetalk.json, sd-vae-ft-mse): one pass of
 Stable Diffusion 1's U-Net on 32 x 32 latents, 8 channels in (masked and reference latent), 4 out,
@@ -27,7 +28,7 @@ all contenders.
 
 Operations are those of products and convolutions that torch.utils.flop_counter counts, multiply and
 add as two. Peak memory is measured in a process of its own per contender: resident memory at its
-highest during a pass, less what Python and the libraries hold before anything is built.
+highest while it is built in its own dtype and passes once, less what Python and the libraries hold.
 """
 
 import argparse
@@ -108,14 +109,20 @@ class Contender:
         return total
 
 
-def prepared(network: nn.Module, dtype: torch.dtype) -> Any:
-    return network.to(dtype).eval().requires_grad_(False)
+def prepared(build: Callable[[], nn.Module], dtype: torch.dtype) -> Any:
+    """A network built in `dtype`: weights that once were wider would be the memory's peak."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        return build().eval().requires_grad_(False)
+    finally:
+        torch.set_default_dtype(usual)
 
 
 def vae(widths: Widths, dtype: torch.dtype) -> Any:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    network = AutoencoderKL(
+    network = lambda: AutoencoderKL(  # noqa: E731
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=widths.vae,
@@ -138,7 +145,7 @@ def vae_parts(network: Any, dtype: torch.dtype) -> dict[str, Part]:
 def musetalk(widths: Widths, dtype: torch.dtype) -> Contender:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    network = UNet2DConditionModel(
+    network = lambda: UNet2DConditionModel(  # noqa: E731
         sample_size=LATENT_SIDE,
         in_channels=8,
         out_channels=4,
@@ -158,7 +165,7 @@ def musetalk(widths: Widths, dtype: torch.dtype) -> Contender:
 def latentsync(widths: Widths, dtype: torch.dtype) -> Contender:
     from diffusers.models.unets.unet_motion_model import UNetMotionModel
 
-    network = UNetMotionModel(
+    network = lambda: UNetMotionModel(  # noqa: E731
         sample_size=LATENT_SIDE,
         in_channels=13,
         out_channels=4,
@@ -237,8 +244,6 @@ def print_memory(build: Callable[[], Contender]) -> None:
 
 def measure(built: dict[str, Contender], rounds: int) -> dict[str, list[float]]:
     """Seconds per frame, round by round; the contenders take turns."""
-    for contender in built.values():
-        contender.seconds()
     seconds: dict[str, list[float]] = {name: [] for name in built}
     for _ in range(rounds):
         for name, contender in built.items():
@@ -247,7 +252,10 @@ def measure(built: dict[str, Contender], rounds: int) -> dict[str, list[float]]:
 
 
 def report(
-    built: dict[str, Contender], seconds: dict[str, list[float]], memory: dict[str, float]
+    built: dict[str, Contender],
+    operations: dict[str, float],
+    seconds: dict[str, list[float]],
+    memory: dict[str, float],
 ) -> list[dict[str, Any]]:
     """One row per contender; times are compared round by round with the first one's."""
     first = next(iter(built))
@@ -261,7 +269,7 @@ def report(
                 "ratio": statistics.median(ratios),
                 "lowest ratio": min(ratios),
                 "highest ratio": max(ratios),
-                "GFLOP per frame": contender.operations() / 1e9,
+                "GFLOP per frame": operations[name] / 1e9,
                 "million parameters": contender.parameters / 1e6,
                 "peak MiB": memory.get(name),
             }
@@ -304,7 +312,9 @@ def main(argv: list[str] | None = None) -> None:
         return
     memory = {} if arguments.no_memory else {name: memory_of(name, arguments) for name in build}
     built = {name: make() for name, make in build.items()}
-    rows = report(built, measure(built, arguments.rounds), memory)
+    # Counting comes first: it is also the pass that warms up.
+    operations = {name: contender.operations() for name, contender in built.items()}
+    rows = report(built, operations, measure(built, arguments.rounds), memory)
     print(json.dumps(rows, indent=2) if arguments.json else markdown(rows))
 
 

@@ -62,7 +62,8 @@ def test_ours_runs_and_the_table_compares_with_the_first():
         "MuseTalk 1.5 shape": peer_cost.musetalk(TINY, torch.float32),
     }
     seconds = {"ours": [1.0, 2.0, 4.0], "MuseTalk 1.5 shape": [3.0, 4.0, 20.0]}
-    rows = peer_cost.report(built, seconds, {"ours": 5.0})
+    operations = {name: contender.operations() for name, contender in built.items()}
+    rows = peer_cost.report(built, operations, seconds, {"ours": 5.0})
     assert [row["ratio"] for row in rows] == [1, 3]
     assert (rows[1]["lowest ratio"], rows[1]["highest ratio"]) == (2, 5)
     assert rows[0]["GFLOP per frame"] > 0 and rows[0]["million parameters"] > 0
