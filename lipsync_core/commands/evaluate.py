@@ -22,6 +22,7 @@ from ..evaluation.clips import (
     read_people,
     read_splits,
 )
+from ..evaluation.feature_distances import JudgingNetworks
 from ..evaluation.modes import CROSS, RECONSTRUCTION, SILENT
 from ..evaluation.overlap import Overlap, refuse_overlap
 from ..evaluation.report import HTML_FILE, mode_blocks, write_report
@@ -41,6 +42,7 @@ from .sync import PREDICTOR, RENDERER
 STYLE = "style"
 MODES = {"reconstruction": RECONSTRUCTION, "cross": CROSS, "silent": SILENT, STYLE: STYLE}
 """What a user types -> the mode."""
+DEFAULT_MODES = ("reconstruction", "cross", "silent")
 MUST_NOT_DIFFER = ("weights", "clips", "settings")
 """Entries of a run's record that a run which goes on must share."""
 
@@ -48,7 +50,10 @@ MUST_NOT_DIFFER = ("weights", "clips", "settings")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = LipSyncSettings()
     parser.add_argument(
-        "modes", nargs="*", metavar="MODE", help=f"of {', '.join(MODES)} (default: all)"
+        "modes",
+        nargs="*",
+        metavar="MODE",
+        help=f"of {', '.join(MODES)} (default: {', '.join(DEFAULT_MODES)})",
     )
     parser.add_argument("--clips", type=Path, required=True, help="folder of clips with sound")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumes")
@@ -78,6 +83,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--renderer", type=Path, default=SHIPPED / RENDERER)
     parser.add_argument(
         "--judge", type=Path, help=f"a sync expert (default: {JUDGE} if it is shipped)"
+    )
+    parser.add_argument(
+        "--without-networks",
+        action="store_true",
+        help="leave perceptual, identity and Frechet distances out; they take half of the time",
     )
     add_style_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the tables as JSON")
@@ -113,7 +123,7 @@ def run(arguments: argparse.Namespace) -> str:
 def _modes(chosen: list[str]) -> list[str]:
     if unknown := [name for name in chosen if name not in MODES]:
         raise EvaluationError(f"there is no mode {unknown[0]!r}: choose of {', '.join(MODES)}")
-    return [mode for name, mode in MODES.items() if not chosen or name in chosen]
+    return [mode for name, mode in MODES.items() if name in (chosen or DEFAULT_MODES)]
 
 
 def _find(arguments: argparse.Namespace) -> list[EvaluationClip]:
@@ -151,6 +161,7 @@ def _bench(
         clips=clips,
         style_pool=style_pool(everything, clips),
         style_clips=arguments.style_clips,
+        networks=None if arguments.without_networks else JudgingNetworks.load(),
         alignments=arguments.alignments,
     )
 
@@ -178,6 +189,7 @@ def _record(
             "strength": arguments.strength,
             "style clips": [path.name for path in arguments.style_clips],
             "alignments": arguments.alignments is not None,
+            "picture networks": not arguments.without_networks,
             "threads": arguments.threads,
         },
         "not known what it was trained on": overlap.unknown,

@@ -140,15 +140,27 @@ def run_style(
 
     Held-out styles need the word times of `alignments`. People need clips of two at least, and an
     `expert` that repairs each clip's sound offset first. seen: person -> weights that know them.
+    EvaluationError when the clips allow neither, or are too few.
     """
-    judged = dict(speakers)
+    judged, people = dict(speakers), len({clip.person for clip in clips})
+    if alignments is None and (expert is None or people < 2):
+        raise EvaluationError(
+            f"clips of {people} people, no word times, "
+            f"{'no' if expert is None else 'a'} sync expert: the mode style needs GRID's alignments "
+            "(--alignments), or clips of two people and a sync expert"
+        )
     if alignments is not None:
+        if len(clips) <= REFERENCES:
+            raise EvaluationError(
+                f"{len(clips)} clips: held-out styles need a target and {REFERENCES} others that "
+                "show the style; name more clips"
+            )
         heard = [hear(clip, alignments) for clip in clips]
         chosen = choose_targets(list(clips), heard, targets or len(clips), REFERENCES)
         todo = [t for t in chosen if not results.has(HELD_OUT, t.clip.name)]
         for rows in run_held_out_styles(judged, todo, read_held_out_styles(), on_progress):
             results.add(rows)
-    if expert is not None and len({clip.person for clip in clips}) > 1:
+    if expert is not None and people > 1:
         repaired = [without_offset(clip, expert) for clip in clips]
         done = frozenset(clip.name for clip in repaired if results.has(PEOPLE, clip.name))
         for rows in run_people(judged, repaired, on_progress=on_progress, skipped=done):

@@ -64,7 +64,7 @@ def _held_out_blocks(rows: list[Row]) -> Iterator[Block]:
         f"training never drew: {', '.join(NEVER_TRAINED)}."
     )
     yield _by_family(found, speakers, "captured")
-    yield Paragraph("Told from 20 styles by whose oracle the output is nearest to; chance is .05.")
+    yield Paragraph("Told from 20 styles by whose change of the lips it shows; chance is .05.")
     yield _by_family(found, speakers, "retrieved")
     yield Paragraph(
         f"Lip error of {speakers[0]}, % of the eye distance: with the right reference, with "
