@@ -145,9 +145,9 @@ def run_style(
     judged, people = dict(speakers), len({clip.person for clip in clips})
     if alignments is None and (expert is None or people < 2):
         raise EvaluationError(
-            f"clips of {people} people, no word times, "
-            f"{'no' if expert is None else 'a'} sync expert: the mode style needs GRID's alignments "
-            "(--alignments), or clips of two people and a sync expert"
+            f"clips of {people} people, {'no' if expert is None else 'a'} sync expert, no word "
+            "times: the mode style needs clips of two people and a sync expert, or GRID's "
+            "alignments (--alignments)"
         )
     if alignments is not None:
         if len(clips) <= REFERENCES:
