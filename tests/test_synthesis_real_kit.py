@@ -114,9 +114,9 @@ def test_bilabials_close_on_any_head(kit, landmark_map):
 
 
 def test_tracking_measures_the_true_motion(kit, landmark_map, landmarker):
-    symbols = "sil b aa p iy m uw b ae sil".split()
-    phones = tuple(TimedPhone(s, 0.16 * i, 0.16 * (i + 1)) for i, s in enumerate(symbols))
-    speech = TimedSpeech(Audio(torch.zeros(round(16_000 * 1.6)), 16_000), phones)
+    symbols = ["b", "aa", "p", "iy", "m", "uw", "ae", "sil"]
+    phones = tuple(TimedPhone(s, 0.12 * i, 0.12 * (i + 1)) for i, s in enumerate(symbols))
+    speech = TimedSpeech(Audio(torch.zeros(round(16_000 * 0.96)), 16_000), phones)
     head = TalkingHead.draw(torch.Generator().manual_seed(1), kit)
     clip = TalkingClip(kit, landmark_map, head, speech, TalkingStyle.neutral(), seed=0, size=224)
     frames = clip.frames(0, clip.frame_count)
@@ -137,4 +137,5 @@ def test_tracking_measures_the_true_motion(kit, landmark_map, landmarker):
         assert torch.corrcoef(pair)[0, 1] > least
     error = (found - true)[:, : len(LIPS)].norm(dim=-1).mean()
     assert error < 0.02, f"{100 * error:.2f} % eye distance"
-    assert error < 0.6 * true[:, : len(LIPS)].norm(dim=-1).mean()
+    other_time = (found - true.flip(0))[:, : len(LIPS)].norm(dim=-1).mean()
+    assert error < 0.7 * other_time

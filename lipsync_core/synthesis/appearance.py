@@ -144,7 +144,7 @@ def surface(kit: FaceKit, landmark_map: LandmarkMap, appearance: Appearance) -> 
 
     mouth = lips.mean(dim=0) + torch.tensor((0.0, 0.0, 3.5))
     socket = back[(neutral[back] - mouth).norm(dim=1) < 6.2]
-    socket = torch.tensor([v for v in socket.tolist() if v not in set(skin.tolist())]).long()
+    socket = socket[~torch.isin(socket, skin)]
     _paint(albedo, gloss, inside, socket, (0.22, 0.06, 0.06), 0.2)
     _paint(albedo, gloss, inside, kit.vertices_of(GUMS), (0.62, 0.28, 0.28), 0.6)
     _paint(albedo, gloss, inside, kit.vertices_of(TEETH), (0.90, 0.87, 0.80), 1.0)

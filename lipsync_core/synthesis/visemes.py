@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .phones import SILENCE, TimedPhone
 
-GESTURES = ("jaw", "round", "funnel", "spread", "lower", "upper", "seal", "dental")
+GESTURES: tuple[str, ...] = ("jaw", "round", "funnel", "spread", "lower", "upper", "seal", "dental")
 """Jaw open, lips pucker, lips funnel, corners apart, lower lip down, upper lip up: blended. Lips
 sealed, lower lip to the teeth: events. All in [0, 1]."""
 BLENDED, EVENTS = GESTURES[:6], GESTURES[6:]
