@@ -15,6 +15,7 @@ from lipsync_core.motion.basis import fit_basis
 from lipsync_core.motion.predictor import MotionPredictor, MotionPredictorConfig
 from lipsync_core.motion.style import make_style_reference, save_style
 from lipsync_core.render.renderer import LipRenderer
+from lipsync_core.sync.expert import SyncExpert, SyncExpertConfig
 from lipsync_core.types import Audio, LipMotion, SpeechFeatures
 
 MOTION_SIZE = 4
@@ -76,3 +77,10 @@ def write_talking_face(
     audio = humming(opening, fps)
     write_clip(path, [face.frames], fps, height, width, audio if sound else None)
     return audio
+
+
+def save_tiny_judge(path: Path) -> None:
+    """A sync expert of random weights that listens as `tiny_predictor` does."""
+    torch.manual_seed(2)
+    config = SyncExpertConfig(tiny_predictor().config.encoder, width=16, embedding=8)
+    save_model(path, SyncExpert(config), PROVENANCE)

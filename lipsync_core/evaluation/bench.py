@@ -18,6 +18,7 @@ from ..pipeline import TAGS, LipSyncSettings, Models, chunks, lip_sync, read_sty
 from ..sync.expert import SyncExpert
 from ..types import MOTION_RATE, Audio, Clip, StyleReference
 from .clips import NO_SPLIT, EvaluationClip
+from .feature_distances import JudgingNetworks
 from .measured_face import MeasuredFace, measure_face
 
 WINDOW = 1.0
@@ -75,6 +76,8 @@ class Bench:
     """Those that styles may be read from, by person."""
     style_clips: Sequence[Path] = ()
     """Read for every clip instead, if given."""
+    networks: JudgingNetworks | None = None
+    """Without them no perceptual, identity or Frechet distance is measured."""
     alignments: Path | None = None
     """Folder of GRID .align files."""
     _subjects: "OrderedDict[str, Subject]" = field(default_factory=OrderedDict)
@@ -191,6 +194,7 @@ class Bench:
             if other.person != clip.person or other.fingerprint == clip.fingerprint:
                 continue
             try:
+                check_window(open_clip(other.path))
                 self._cached_style((other.path,))
             except UNFIT:
                 continue

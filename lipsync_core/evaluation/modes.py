@@ -16,6 +16,7 @@ from ..sync.offset import SyncScore
 from ..types import Audio
 from .bench import Bench, Subject, Talking
 from .closures import closure_figures
+from .face_distributions import FaceDistributions
 from .motion_energy import motion_energy
 from .motion_measures import compare_motion, opening_correlation, opening_statistics
 from .mouth_closing import lip_leak
@@ -85,11 +86,7 @@ def reconstruct(bench: Bench, subject: Subject) -> Finding:
         notes["chance"] = "no other clip of the person"
     else:
         videos[CHANCE] = other.real
-    pictures = {
-        OUTPUT: compare_pictures(videos[OUTPUT].clip, videos[CEILING].clip, real.face.track),
-        CEILING: compare_pictures(videos[CEILING].clip, real.clip, real.face.track),
-        CHANCE: {},
-    }
+    pictures = _compare_pictures(bench, subject, videos)
     known = [real.face] if other is None else [real.face, other.real.face]
     scores = {name: _judge(bench, video, speech) for name, video in videos.items()}
     figures = {
@@ -97,13 +94,29 @@ def reconstruct(bench: Bench, subject: Subject) -> Finding:
         | opening_statistics(video.face)
         | motion_energy(video.face)
         | closure_figures(video.face, known, bench.alignments, subject.clip.name, subject.start)
-        | pictures[name]
+        | pictures.get(name, {})
         for name, video in videos.items()
     }
     return Finding(
         _rows(RECONSTRUCTION, subject, figures, notes),
         Exhibit({"real": real, OUTPUT: videos[OUTPUT]}, scores, speech),
     )
+
+
+def _compare_pictures(
+    bench: Bench, subject: Subject, videos: dict[str, Talking]
+) -> dict[str, dict[str, float]]:
+    """The output beside the real clip written again, so that compression plays no part; that one
+    beside the real clip. Another clip's frames tell nothing."""
+    output, ceiling, real = videos[OUTPUT].clip, videos[CEILING].clip, subject.real
+    found = {
+        OUTPUT: compare_pictures(output, ceiling, real.face.track, bench.networks),
+        CEILING: compare_pictures(ceiling, real.clip, real.face.track, bench.networks),
+    }
+    faces = {name: pictures.faces for name, pictures in found.items() if pictures.faces}
+    if faces:
+        FaceDistributions(bench.folder).add(subject.clip.name, faces)
+    return {name: pictures.figures for name, pictures in found.items()}
 
 
 def cross(bench: Bench, subject: Subject) -> Finding:

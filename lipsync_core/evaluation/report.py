@@ -83,7 +83,7 @@ def figure_table(table: ModeTable) -> Table:
     """Measure by subject."""
     lines = []
     for name, found in table.figures.items():
-        measure = measure_of(name)
+        measure = measure_of(name, table.mode)
         unit = f"{name} ({measure.unit})" if measure.unit else name
         cells = [tell(found.get(subject)) for subject in table.subjects]
         lines.append([unit, *cells, measure.better, measure.meaning])

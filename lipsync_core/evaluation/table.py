@@ -6,10 +6,12 @@ report.py shows them to people, machine_table to programs.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .modes import CROSS_MEASURES
+from .face_distributions import FaceDistributions
+from .feature_distances import FRECHET
+from .modes import CROSS, CROSS_MEASURES, RECONSTRUCTION, SILENT
 from .motion_measures import MEASURES as MOTION_MEASURES
 from .picture_figures import PICTURE_MEASURES
 from .results import Measure, Results, Row
@@ -17,13 +19,19 @@ from .running import EXCLUDED
 from .statistics import Estimate
 from .sync_measures import SYNC_MEASURES
 
+LIP_LEAK = next(measure for measure in MOTION_MEASURES if measure.name == "lip leak")
 MEASURES: tuple[Measure, ...] = (
     *SYNC_MEASURES,
     *CROSS_MEASURES,
-    *MOTION_MEASURES,
+    LIP_LEAK,
+    *(measure for measure in MOTION_MEASURES if measure != LIP_LEAK),
     *PICTURE_MEASURES,
+    FRECHET,
 )
 """Every figure that a row may hold, in the order of the tables."""
+_REAL = "near real"
+_NEAR = {RECONSTRUCTION: "near ceiling", CROSS: "near ceiling", SILENT: "lower"}
+"""mode -> where a figure should be that is to be as in a real clip; in silence no real clip is."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ def mode_table(results: Results, mode: str) -> ModeTable:
     rows = [row for row in results.rows if row.mode == mode]
     kept = [row for row in rows if row.subject != EXCLUDED]
     figures = results.table(mode)
+    if mode == RECONSTRUCTION and (distances := FaceDistributions(results.folder).distances()):
+        figures[FRECHET.name] = distances
     named = {measure.name: figures[measure.name] for measure in MEASURES if measure.name in figures}
     return ModeTable(
         mode=mode,
@@ -70,9 +80,10 @@ def _omissions(rows: Iterable[Row]) -> Iterable[str]:
                 yield f"{what}: {row.notes[what]}"
 
 
-def measure_of(name: str) -> Measure:
-    """What a figure is; one without unit or meaning if no list names it."""
-    return next((m for m in MEASURES if m.name == name), Measure(name, "", "", ""))
+def measure_of(name: str, mode: str) -> Measure:
+    """What a figure is in a mode; one without unit or meaning if no list names it."""
+    measure = next((m for m in MEASURES if m.name == name), Measure(name, "", "", ""))
+    return replace(measure, better=_NEAR[mode]) if measure.better == _REAL else measure
 
 
 def tell(found: Estimate | None) -> str:
