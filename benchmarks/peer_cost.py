@@ -59,6 +59,8 @@ from lipsync_core.weights import SHIPPED
 LATENT_SIDE, PIXELS, AUDIO_TOKENS, AUDIO_WIDTH = 32, 256, 50, 384
 LATENTSYNC_FRAMES, LATENTSYNC_STEPS, GUIDANCE_PASSES = 16, 20, 2
 OUR_FRAMES = 4
+SHORTEST = 2.0
+"""Seconds that each part is timed for at least: a shorter look sees the machine's other work."""
 MIB = 2**20
 
 
@@ -94,9 +96,11 @@ class Contender:
         """Of one frame, now."""
         total = 0.0
         for part in self.parts.values():
-            start = time.perf_counter()
-            part.run()
-            total += (time.perf_counter() - start) * part.per_frame
+            start, runs = time.perf_counter(), 0
+            while runs == 0 or time.perf_counter() - start < SHORTEST:
+                part.run()
+                runs += 1
+            total += (time.perf_counter() - start) / runs * part.per_frame
         return total
 
     def operations(self) -> float:
