@@ -8,7 +8,7 @@ A mode gives the rows of one clip, and what a page may show of them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -78,7 +78,7 @@ def reconstruct(bench: Bench, subject: Subject) -> Finding:
     real, speech = subject.real, subject.heard
     videos = {
         OUTPUT: bench.respeak(subject, speech, "own"),
-        CEILING: bench.rewrite(subject),
+        CEILING: bench.read(bench.rewrite(subject)),
     }
     notes = {"style": subject.style_source}
     other = bench.next_subject(subject.clip, same_person=True)
@@ -99,7 +99,7 @@ def reconstruct(bench: Bench, subject: Subject) -> Finding:
     }
     return Finding(
         _rows(RECONSTRUCTION, subject, figures, notes),
-        Exhibit({"real": real, OUTPUT: videos[OUTPUT]}, scores, speech),
+        Exhibit({"real": _in_folder(bench, subject), OUTPUT: videos[OUTPUT]}, scores, speech),
     )
 
 
@@ -140,7 +140,11 @@ def cross(bench: Bench, subject: Subject) -> Finding:
     return Finding(
         _rows(CROSS, subject, figures, notes | {"speech": other.clip.name}),
         Exhibit(
-            {"real, who says it": other.real, OUTPUT: output, SOURCE: subject.real},
+            {
+                "real, who says it": _in_folder(bench, other),
+                OUTPUT: output,
+                SOURCE: _in_folder(bench, subject),
+            },
             scores,
             other.heard,
         ),
@@ -162,12 +166,17 @@ def silence(bench: Bench, subject: Subject) -> Finding:
     notes = {"style": subject.style_source}
     return Finding(
         _rows(SILENT, subject, figures, notes),
-        Exhibit({OUTPUT: output, SOURCE: subject.real}, {}, silent),
+        Exhibit({OUTPUT: output, SOURCE: _in_folder(bench, subject)}, {}, silent),
     )
 
 
 PerClip = Callable[[Bench, Subject], Finding]
 MODES: dict[str, PerClip] = {RECONSTRUCTION: reconstruct, CROSS: cross, SILENT: silence}
+
+
+def _in_folder(bench: Bench, subject: Subject) -> Talking:
+    """The real clip, with a file that a page in the run's folder can show."""
+    return replace(subject.real, path=bench.rewrite(subject))
 
 
 def _judge(bench: Bench, video: Talking, speech: Audio) -> SyncScore | None:
@@ -187,4 +196,4 @@ def _rows(
     rows = [Row(mode, clip.name, clip.person, name, found) for name, found in figures.items()]
     if not rows:
         rows = [Row(mode, clip.name, clip.person, OUTPUT, {})]
-    return [Row(**{**vars(rows[0]), "notes": notes}), *rows[1:]]
+    return [replace(rows[0], notes=notes), *rows[1:]]
