@@ -19,6 +19,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -170,10 +171,10 @@ def write_held_out_styles(styles: list[HeldOutStyle], path: Path) -> None:
 
 
 def _parse(stored: dict) -> HeldOutStyle:
-    def tuples(value):
+    def tuples(value: Any) -> Any:
         return tuple(tuples(v) for v in value) if isinstance(value, list) else value
 
-    values = {name: tuples(value) for name, value in stored.items()}
+    values: dict[str, Any] = {name: tuples(value) for name, value in stored.items()}
     for name in ("log_gains", "offsets"):
         values[name] = {sound: tuples(v) for sound, v in stored[name].items()}
     return HeldOutStyle(**values)
