@@ -24,6 +24,7 @@ GAP = MOTION_RATE // 2
 """Steps left out between two halves: features and smoothing reach across the cut."""
 _MOST_OTHERS = 5
 """Other people whose clips are shown to a target."""
+_NO_WIN = 1e-5
 _PERCENT = 100
 
 
@@ -143,9 +144,9 @@ def summarise_people(rows: list[Row], mode: str = MODE) -> dict[str, dict[str, E
 
 def wins(rows: list[Row], subject: str, mode: str = MODE) -> tuple[int, int]:
     """On how many target clips, of how many, the own reference gives the higher r than
-    another person's."""
+    another person's; rounding of sums is no win."""
     pairs = [
-        row.figures["r same"] > row.figures["r other"]
+        row.figures["r same"] > row.figures["r other"] + _NO_WIN
         for row in rows
         if row.mode == mode and row.subject == subject and "r same" in row.figures
     ]
