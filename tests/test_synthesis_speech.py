@@ -21,7 +21,12 @@ from lipsync_core.synthesis.phones import (
     read_timed_speech,
     write_timed_speech,
 )
-from lipsync_core.synthesis.speaking import expression_curves, loudness, speech_to_expressions
+from lipsync_core.synthesis.speaking import (
+    ANTICIPATION,
+    expression_curves,
+    loudness,
+    speech_to_expressions,
+)
 from lipsync_core.synthesis.talking_clip import TalkingClip
 from lipsync_core.synthesis.talking_head import TalkingHead
 from lipsync_core.synthesis.talking_style import RANGES, TalkingStyle
@@ -64,8 +69,10 @@ def curves(style=NEUTRAL, phones=SENTENCE, seed=0):
 
 
 def middle(phones, symbol) -> list[int]:
-    """The steps nearest to the middle of every such phone."""
-    return [round(25 * (p.start + p.end) / 2) for p in phones if p.symbol == symbol]
+    """The steps at which lips are in the middle of every such phone."""
+    return [
+        round(25 * ((p.start + p.end) / 2 - ANTICIPATION)) for p in phones if p.symbol == symbol
+    ]
 
 
 def wave(seconds: float) -> Audio:

@@ -12,6 +12,9 @@ from .visemes import GESTURES, gestures
 
 JAW_RANGE = 0.42
 """Weight of jawOpen at full jaw; at 1 the mouth gapes."""
+ANTICIPATION = 0.04
+"""Seconds by which lips run ahead of the sound. Without it a sync expert that had learned from real
+people alone found most of 240 clips one step late, each style's own lag taken off."""
 _DENTAL_CLOSING = 0.75
 """The part of the gap that goes when the lower lip touches the upper teeth."""
 _LOUDNESS_WINDOW = 0.08
@@ -62,7 +65,8 @@ def expression_curves(
     if loud is not None:
         effort = effort * (1 + 0.35 * style.loudness_effect * loud)
     spoken = torch.tensor([phone.symbol != SILENCE for phone in phones], dtype=torch.bool)
-    made = gestures(phones, times - style.lag, style.coarticulation, style.gains(), effort[spoken])
+    heard = times + ANTICIPATION - style.lag
+    made = gestures(phones, heard, style.coarticulation, style.gains(), effort[spoken])
     gesture = dict(zip(GESTURES, made.unbind(dim=1), strict=True))
     weights = _add_drift(_shapes(gesture, style), steps, generator)
     curves = torch.zeros(steps, len(lips.names))
