@@ -27,7 +27,9 @@ MAY_IMPORT = {
     "synthesis": BASE | STAGES,
     "training": BASE | STAGES | JUDGES,
     "evaluation": BASE | STAGES | JUDGES | {"pipeline", "training", "weights"},
-    "commands": BASE | STAGES | JUDGES
+    "commands": BASE
+    | STAGES
+    | JUDGES
     | {"pipeline", "training", "evaluation", "synthesis", "weights"},
     "__main__": {"commands", "errors"},
 }
