@@ -211,6 +211,14 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, limit):
     assert path.read_bytes() == b"older"
 
 
+def test_one_thread_writes_the_same_file_every_time(tmp_path):
+    frames = numbered_frames(40, 96, 128) + 0.05 * torch.rand(40, 96, 128, 3)
+    for number in range(4):
+        path = tmp_path / f"{number}.mp4"
+        write_clip(path, [frames], Fraction(25), 96, 128, clicks([0.1], 1.6), threads=1)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 @pytest.mark.shared
 def test_a_real_clip_written_again_stays_itself(tmp_path, shared):
     source = open_clip(min((shared / "data" / "grid_s1" / "clips").glob("*.mp4")), duration=1.0)

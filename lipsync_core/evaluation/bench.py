@@ -5,10 +5,12 @@ file, so that compression and the face tracker's view of it are in every figure.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from torch import Tensor
 
 from ..errors import EvaluationError, LipStyleError, MediaError, NoFaceError, SpeechError
 from ..media.file_clip import open_clip
@@ -110,7 +112,6 @@ class Bench:
         """The subject driven by `speech`, written, and read back from the file."""
         path = self.video(subject, kind)
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
             work = lip_sync(
                 self.models,
                 subject.real.clip,
@@ -119,16 +120,15 @@ class Bench:
                 subject.style,
                 subject.reference,
             )
-            work.write(path)
+            _write(path, work.clip, work.frames(), work.speech)
         return self.read(path)
 
     def rewrite(self, subject: Subject) -> Path:
         """The real clip through the same writer."""
         path, clip = self.video(subject, "real"), subject.real.clip
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
             frames = (clip.frames(span.start, span.stop) for span in chunks(clip))
-            write_clip(path, frames, clip.fps, clip.height, clip.width, subject.heard, TAGS)
+            _write(path, clip, frames, subject.heard)
         return path
 
     def read(self, path: Path) -> Talking:
@@ -240,6 +240,12 @@ def split_in_halves(clip: Clip) -> tuple[Clip, Clip, float]:
         )
     start = float(round((half + GAP) * clip.fps) / clip.fps)
     return trim_clip(clip, 0.0, half), trim_clip(clip, start), start
+
+
+def _write(path: Path, like: Clip, frames: Iterable[Tensor], sound: Audio) -> None:
+    """As LipSync.write does, but in one thread: the same frames are always the same file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_clip(path, frames, like.fps, like.height, like.width, sound, TAGS, threads=1)
 
 
 def _cached(kept: "OrderedDict[str, T]", name: str, make: Callable[[], T]) -> T:

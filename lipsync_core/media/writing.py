@@ -44,9 +44,10 @@ def write_clip(
     width: int,
     audio: Audio | None = None,
     tags: Mapping[str, str] | None = None,
+    threads: int = 0,
 ) -> None:
     """Writes chunks of frames with `ClipWriter`; an error in `frames` leaves no file behind."""
-    with ClipWriter(path, fps, height, width, audio, tags) as writer:
+    with ClipWriter(path, fps, height, width, audio, tags, threads=threads) as writer:
         for chunk in frames:
             writer.write(chunk)
 
@@ -63,6 +64,10 @@ class ClipWriter:
     beside `path` under another name and renamed at the end of the `with`: an exception in it
     leaves whatever `path` was before. MediaError if the file cannot be written, a full disk
     included; ValueError if no frame was written.
+
+    `threads` of the video encoder, 0 for as many as there are cores. Only one thread writes the
+    same bytes every time: of several, libx264 loses a race in one of four files on a busy machine
+    (measured), and single pixels differ by some levels.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class ClipWriter:
         audio: Audio | None = None,
         tags: Mapping[str, str] | None = None,
         crf: int = 15,
+        threads: int = 0,
     ):
         if fps <= 0 or height < 1 or width < 1:
             raise ValueError(f"{width} x {height} at {fps} frames a second is no video")
@@ -84,6 +90,7 @@ class ClipWriter:
         self._fps, self._height, self._width, self._crf = Fraction(fps), height, width, crf
         self._audio = _encodable(audio) if audio is not None else None
         self._tags = dict(tags or {})
+        self._threads = threads
         self._frame_count = 0
         self._sample_count = 0
 
@@ -149,6 +156,7 @@ class ClipWriter:
             # pixel (measured).
             stream.options["x264-params"] = "chromaloc=1"
         context = stream.codec_context
+        context.thread_count = self._threads
         context.time_base = 1 / self._fps
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
