@@ -243,9 +243,9 @@ def split_in_halves(clip: Clip) -> tuple[Clip, Clip, float]:
 
 
 def _write(path: Path, like: Clip, frames: Iterable[Tensor], sound: Audio) -> None:
-    """As LipSync.write does, but in one thread: the same frames are always the same file."""
+    """As LipSync.write does, but so that the same frames are always the same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_clip(path, frames, like.fps, like.height, like.width, sound, TAGS, threads=1)
+    write_clip(path, frames, like.fps, like.height, like.width, sound, TAGS, repeatable=True)
 
 
 def _cached(kept: "OrderedDict[str, T]", name: str, make: Callable[[], T]) -> T:
