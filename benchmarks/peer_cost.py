@@ -8,10 +8,11 @@ what counts, seconds are this machine's. One untimed pass each, which counts ope
 first. A frame is a face of 256 x 256 pixels; ours also at its own 128. Whisper, which all three
 use, is left out of all three.
 
-MuseTalk 1.5 (https://github.com/TMElyralab/MuseTalk: musetalk.json, sd-vae-ft-mse): one pass of
-Stable Diffusion 1's U-Net on 32 x 32 latents, 8 channels in (masked and reference latent), 4 out,
-320/640/1280/1280 wide, 2 layers, 8 heads, cross-attention to 50 audio tokens 384 wide; the VAE
-(128/256/512/512, 4 latent channels) encodes the masked and the reference face and decodes once.
+MuseTalk 1.5 (https://github.com/TMElyralab/MuseTalk: train_codes/musetalk.json, VAE as
+sd-vae-ft-mse): one pass of Stable Diffusion 1's U-Net on 32 x 32 latents, 8 channels in (masked and
+reference latent), 4 out, 320/640/1280/1280 wide, 2 layers, 8 heads, cross-attention to 50 audio
+tokens 384 wide; the VAE (128/256/512/512, 4 latent channels) encodes the masked and the reference
+face and decodes once.
 
 LatentSync 1.5 (https://github.com/bytedance/LatentSync: configs/unet/stage2.yaml): the same widths,
 13 channels in (noise 4, mask 1, masked 4, reference 4), 16 frames at a time with temporal
