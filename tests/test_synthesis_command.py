@@ -11,6 +11,7 @@ from tiny_head import arrays, tiny_map
 from lipsync_core.__main__ import main
 from lipsync_core.commands import synthesise
 from lipsync_core.errors import ModelError
+from lipsync_core.evaluation.clips import read_people
 from lipsync_core.landmarks import MOVING
 from lipsync_core.media.file_clip import open_clip
 from lipsync_core.synthesis.face_kit import load_face_kit
@@ -97,6 +98,8 @@ def test_videos_have_the_sound_and_size_that_was_asked_for(command, tmp_path):
     assert audio.waveform.std() > 0.02
     facts = json.loads(videos[0].with_suffix(".json").read_text())
     assert facts["speech"].endswith(".wav")
+    people = read_people(tmp_path / synthesise.PEOPLE_FILE)
+    assert people == {video.stem: facts["person"] for video in videos}
     written = videos[0].stat().st_mtime_ns
     assert main(arguments) == 0
     assert videos[0].stat().st_mtime_ns == written

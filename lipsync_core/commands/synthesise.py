@@ -26,6 +26,7 @@ from ..weights import SPEECH_ENCODER, find
 from .progress import progress_bar
 
 SOURCE = "synthetic heads: ICT-FaceKit (MIT), synthetic speech"
+PEOPLE_FILE = "people.json"
 _CHUNK = 8
 """Frames drawn at once."""
 
@@ -85,6 +86,8 @@ def run(arguments: argparse.Namespace) -> str:
             else:
                 write_videos(arguments.out, person, kit, landmark_map, arguments.size)
             on_progress(done + 1, len(people))
+    if not arguments.motion_only:
+        write_people(arguments.out, people)
     return f"{len(people) * arguments.clips} clips of {len(people)} people in {arguments.out}"
 
 
@@ -177,9 +180,19 @@ def write_facts(path: Path, person: Person, number: int) -> None:
         | {"identity": [round(weight, 4) for weight in person.head.identity.tolist()]},
         "style": person.style.to_dict(),
     }
+    _write_json(path, facts)
+
+
+def write_people(out: Path, people: list[Person]) -> None:
+    """PEOPLE_FILE, as `evaluate --people` reads it: clip -> person, a head in one style."""
+    who = {f"{p.name}-{number}": p.name for p in people for number in range(len(p.speech))}
+    _write_json(out / PEOPLE_FILE, who)
+
+
+def _write_json(path: Path, content: dict) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(json.dumps(facts, indent=1))
+        part.write_text(json.dumps(content, indent=1))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
