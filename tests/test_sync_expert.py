@@ -8,6 +8,7 @@ import torch
 from synthetic_motion import ENCODER, made_up_speech, spoken, write_made_up_clips
 
 from lipsync_core.checkpoint import load_model, save_model
+from lipsync_core.evaluation.style_clips import StyleClip, without_offset
 from lipsync_core.evaluation.sync_trust import HeardLips, trust
 from lipsync_core.landmarks import LIPS
 from lipsync_core.sync.expert import (
@@ -222,3 +223,18 @@ def test_trust_counts_what_is_found(expert):
     assert trust(expert, hear, clips, by_halves=True).found > 0.8
     mute = [replace(c, lips=c.lips[:1].expand_as(c.lips).contiguous()) for c in clips]
     assert trust(expert, hear, mute, by_halves=False).found < 0.6
+
+
+@pytest.mark.parametrize("shift", [-3, 4])
+def test_a_style_clip_gets_its_sound_back(expert, shift):
+    lips, speech = shifted(*said(130, steps=200), shift)
+    steps = min(len(lips), len(speech.features))
+    points = torch.cat([lips, torch.zeros(len(lips), 17, 3)], dim=1)[:steps]
+    heard = replace(speech, features=speech.features[:steps])
+    clip = StyleClip("late", "anna", heard, points, everywhere(points))
+    moved = without_offset(clip, expert)
+    assert abs(moved.offset - shift) <= 1
+    assert moved.steps == len(moved.displacement) == len(moved.speech.features)
+    assert moved.steps == steps - abs(moved.offset)
+    again = score_sync(expert, moved.displacement[:, :40], moved.valid, moved.speech)
+    assert abs(again.offset) <= 1
