@@ -11,7 +11,7 @@ from lipsync_core.checkpoint import load_model, save_model
 from lipsync_core.errors import ModelError, NoFaceError
 from lipsync_core.motion import prediction
 from lipsync_core.motion.prediction import predict_lip_motion
-from lipsync_core.motion.predictor import MotionPredictor, MotionPredictorConfig
+from lipsync_core.motion.predictor import MotionPredictor, MotionPredictorConfig, Reach
 from lipsync_core.motion.style import (
     blend_styles,
     extend_style,
@@ -61,6 +61,30 @@ def predicted(predictor: MotionPredictor, *args, **kwargs) -> torch.Tensor:
     return predict_lip_motion(predictor, *args, **kwargs).coefficients
 
 
+def with_ahead(predictor: MotionPredictor, ahead: int | None) -> MotionPredictor:
+    """The same weights seeing another stretch of the future."""
+    other = MotionPredictor(replace(predictor.config, attention_ahead=ahead))
+    other.load_state_dict(predictor.state_dict())
+    return other.eval().requires_grad_(False)
+
+
+def reach(predictor: MotionPredictor) -> Reach:
+    """Of speech to motion."""
+    pairs = zip(predictor.encoder_reach, predictor.decoder_reach, strict=True)
+    return Reach(*(encoder + decoder for encoder, decoder in pairs))
+
+
+def hearing_steps(predictor: MotionPredictor, changed: int) -> tuple[int, int]:
+    """The first and the last of 200 steps that hear another sound at step `changed`."""
+    first, second = speech(200).features, speech(200).features.clone()
+    second[changed] += 3
+    before, after = (
+        predicted(predictor, SpeechFeatures(f, ENCODER), style(20)) for f in (first, second)
+    )
+    moved = (before - after).abs().amax(dim=1).nonzero()[:, 0]
+    return int(moved.min()), int(moved.max())
+
+
 def test_has_the_paper_size():
     config = MotionPredictorConfig(basis="", encoder="")
     assert sum(p.numel() for p in MotionPredictor(config).parameters()) < 2.5e6
@@ -81,9 +105,10 @@ def test_one_step_per_speech_step(predictor):
         assert motion.valid.all() and motion.basis == BASIS.id
 
 
+@pytest.mark.parametrize("ahead", [None, 2])
 @pytest.mark.parametrize("chunk", [64, 100])
-def test_windows_equal_the_whole(predictor, monkeypatch, chunk):
-    long, reference = speech(400), style(150)
+def test_windows_equal_the_whole(predictor, monkeypatch, chunk, ahead):
+    predictor, long, reference = with_ahead(predictor, ahead), speech(400), style(150)
     whole = predicted(predictor, long, reference)
     monkeypatch.setattr(prediction, "_CHUNK", chunk)
     assert torch.allclose(predicted(predictor, long, reference), whole, atol=1e-3)
@@ -91,15 +116,17 @@ def test_windows_equal_the_whole(predictor, monkeypatch, chunk):
 
 def test_a_step_hears_only_its_neighbourhood(predictor):
     """The bound that windows rely on is tight enough to be worth it and is kept."""
-    reach = predictor.encoder_reach + predictor.decoder_reach
-    first, second = speech(200).features, speech(200).features.clone()
-    second[100] += 3
-    before, after = (
-        predicted(predictor, SpeechFeatures(f, ENCODER), style(20)) for f in (first, second)
+    assert hearing_steps(predictor, 100) == (
+        100 - reach(predictor).ahead,
+        100 + reach(predictor).past,
     )
-    moved = (before - after).abs().amax(dim=1).nonzero()[:, 0]
-    assert moved.min() >= 100 - reach and moved.max() <= 100 + reach
-    assert len(moved) > reach
+
+
+def test_the_future_may_be_seen_less_far_than_the_past(predictor):
+    for ahead in (0, 2):
+        eager = with_ahead(predictor, ahead)
+        assert reach(eager) == (reach(predictor).past, 2 * 2 * ahead + 2)
+        assert hearing_steps(eager, 100) == (100 - reach(eager).ahead, 100 + reach(eager).past)
 
 
 def test_reference_clips_have_no_order(predictor):

@@ -24,10 +24,12 @@ class SequenceDropout(nn.Module):
         return x * (kept / (1 - self.probability)).to(x)
 
 
-def band_bias(present: Bool[Tensor, "n t"], reach: int) -> Float[Tensor, "n 1 t t"]:
-    """0 where step i may look at step j: j is present and at most `reach` steps away."""
+def band_bias(present: Bool[Tensor, "n t"], past: int, ahead: int) -> Float[Tensor, "n 1 t t"]:
+    """0 where step i may look at step j: j is present, at most `past` steps before i and at most
+    `ahead` steps after it."""
     step = torch.arange(present.shape[1], device=present.device)
-    near = (step[:, None] - step[None, :]).abs() <= reach
+    later = step[None, :] - step[:, None]
+    near = (later >= -past) & (later <= ahead)
     open_ = near & present[:, None, None, :]
     return torch.zeros(open_.shape, device=present.device).masked_fill(~open_, _HIDDEN)
 

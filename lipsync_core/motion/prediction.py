@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..types import LipMotion, OnProgress, SpeechFeatures, StyleReference
 from .basis import check_basis
-from .predictor import MotionPredictor, StylePairs
+from .predictor import MotionPredictor, Reach, StylePairs
 
 _CHUNK = 512
 """Steps predicted at once, fewer when the reference is long."""
@@ -107,17 +107,17 @@ def _decode(
 def _in_windows(
     function: Callable[[Tensor], Tensor],
     sequence: Float[Tensor, "t _"],
-    reach: int,
+    reach: Reach,
     chunk: int,
     on_progress: OnProgress | None,
 ) -> Float[Tensor, "t _"]:
-    """`function` over the steps of `sequence`, chunk by chunk with `reach` steps of context, which
-    is as far as it can see: the same result as in one piece."""
+    """`function` over the steps of `sequence`, chunk by chunk with `reach` steps of context,
+    which is as far as it can see: the same result as in one piece."""
     total, pieces = len(sequence), []
     for start in range(0, total, chunk):
         stop = min(start + chunk, total)
-        first = max(start - reach, 0)
-        result = function(sequence[first : stop + reach])
+        first = max(start - reach.past, 0)
+        result = function(sequence[first : stop + reach.ahead])
         pieces.append(result[start - first : stop - first])
         if on_progress is not None:
             on_progress(stop, total)

@@ -8,6 +8,7 @@ Lip Sync via Audio-Aware Style Reference", https://arxiv.org/abs/2408.05412).
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -55,9 +56,19 @@ class MotionPredictorConfig:
     attention_reach: int = 25
     """Steps that self-attention sees to each side; over all layers this bounds what a step can
     depend on, so that speech cut into windows gives the same motion as the whole."""
+    attention_ahead: int | None = None
+    """Steps that self-attention sees of the future, >= 0, when they are not as many as of the
+    past (None): fewer make live use quicker."""
     dropout: float = 0.1
     reading: str = AUDIO
     """AUDIO, or one of the ablations, all of one size."""
+
+
+class Reach(NamedTuple):
+    """How many steps away something can matter."""
+
+    past: int
+    ahead: int
 
 
 @dataclass(frozen=True)
@@ -127,14 +138,24 @@ class MotionPredictor(Model):
         return LipMotionBasis(self.basis_components)
 
     @property
-    def encoder_reach(self) -> int:
-        """How many steps away a step of `encode` can hear."""
-        return self.config.encoder_layers * self.config.attention_reach + _CONVOLUTION_REACH
+    def attention_band(self) -> Reach:
+        """How far a layer's self-attention sees."""
+        past, ahead = self.config.attention_reach, self.config.attention_ahead
+        return Reach(past, past if ahead is None else ahead)
 
     @property
-    def decoder_reach(self) -> int:
-        """How many tokens away a step of `decode` can see."""
-        return self.config.decoder_layers * self.config.attention_reach
+    def encoder_reach(self) -> Reach:
+        """How far from a step of `encode` the speech lies that it can hear."""
+        layers, band = self.config.encoder_layers, self.attention_band
+        return Reach(
+            layers * band.past + _CONVOLUTION_REACH, layers * band.ahead + _CONVOLUTION_REACH
+        )
+
+    @property
+    def decoder_reach(self) -> Reach:
+        """How far from a step of `decode` the tokens lie that it can see."""
+        layers, band = self.config.decoder_layers, self.attention_band
+        return Reach(layers * band.past, layers * band.ahead)
 
     def encode(
         self, speech: Float[Tensor, "n t d"], present: Bool[Tensor, "n t"]
@@ -143,7 +164,7 @@ class MotionPredictor(Model):
         known = present[..., None]
         x = self.speech_in((speech.float() - self.speech_mean) / self.speech_scale) * known
         x = x + self.speech_convolution(x.transpose(1, 2)).transpose(1, 2)
-        bias = band_bias(present, self.config.attention_reach)
+        bias = band_bias(present, *self.attention_band)
         for block in self.encoder:
             x = block(x, bias)
         return self.encoder_norm(x)
@@ -183,7 +204,7 @@ class MotionPredictor(Model):
         keys = torch.cat([self.null_key.expand(b, 1, -1).to(pairs.keys), pairs.keys], dim=1)
         values = torch.cat([self.null_value.expand(b, 1, -1).to(pairs.values), pairs.values], dim=1)
         weight = nn.functional.pad(log_weight, (1, 0))
-        bias = band_bias(rearrange(present, "b g t -> (b g) t"), self.config.attention_reach)
+        bias = band_bias(rearrange(present, "b g t -> (b g) t"), *self.attention_band)
         x = rearrange(tokens, "b g t w -> b (g t) w")
         for look_up, block in zip(self.look_up, self.decoder, strict=True):
             x = x + look_up(x, keys, values, weight)
