@@ -1,4 +1,5 @@
-"""What the speech encoder makes of silence: so that a predictor learns to close the mouth in it."""
+"""What the speech encoder makes of silence, and of sounds that are no speech: so that a predictor
+learns to close the mouth in them."""
 
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from ..audio.features import encode_speech
 from ..checkpoint import save_tensors
 from ..media.audio_file import read_audio, resample
 from ..types import MOTION_RATE, Audio
+from .sounds import KINDS, draw_sound
+from .sounds.waveforms import integer, log_uniform, uniform
 
 SILENCE_FILE = "silence.safetensors"
 SECONDS = 4
@@ -19,6 +22,16 @@ _SETTLED = 5
 """Steps after the end of speech from which on silence is heard."""
 _NOISE_LEVELS = (0.0, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Standard deviation of the noise left in a silence; full scale is 1."""
+SOUND_PIECES = 160
+"""Pieces of sounds that are no speech."""
+_OFTEN = ("music", "laughter")
+"""Kinds that are heard three times as often as others: the most varied, or most like speech."""
+_GAPS = (0.08, 0.5)
+"""Seconds between speech and a sound."""
+_LOUDNESS = (0.1, 2.0)
+"""Of a sound beside speech: from 20 dB below it to 6 dB above."""
+_AUDIBLE = 0.03
+"""Of the loudest 10 ms: what is quieter at the end of speech is its own silence."""
 
 
 def silent_speech(
@@ -42,14 +55,72 @@ def silent_speech(
     return torch.stack([piece[: SECONDS * MOTION_RATE] for piece in pieces]).half()
 
 
+def sounds_without_speech(
+    encoder: SpeechEncoder,
+    speech: list[Audio],
+    generator: torch.Generator,
+    count: int = SOUND_PIECES,
+) -> Float16[Tensor, "n t d"]:
+    """Features of `count` pieces of 4 s of KINDS in turns: alone, after and before `speech`
+    (16 kHz), a short gap between, at levels like speech's and far below."""
+    kinds = [kind for kind in KINDS for _ in range(3 if kind in _OFTEN else 1)]
+    pieces = []
+    for number in range(count):
+        kind = kinds[number % len(kinds)]
+        place = (number // len(kinds)) % 3 if speech else 0
+        if place == 0:
+            pieces.append(_alone(encoder, kind, generator))
+            continue
+        spoken = _without_end(speech[integer(generator, 0, len(speech))].waveform)
+        pieces.append(_beside(encoder, kind, spoken, place == 1, generator))
+    return torch.stack(pieces).half()
+
+
+def _alone(encoder: SpeechEncoder, kind: str, generator: torch.Generator) -> Float[Tensor, "t d"]:
+    """4 s from the midst of 8."""
+    sound = draw_sound(kind, 2.0 * SECONDS, generator)
+    start = integer(generator, 0, SECONDS * MOTION_RATE + 1)
+    return _heard(encoder, sound.waveform, start)[: SECONDS * MOTION_RATE]
+
+
+def _beside(
+    encoder: SpeechEncoder,
+    kind: str,
+    spoken: Float[Tensor, " n"],
+    after: bool,
+    generator: torch.Generator,
+) -> Float[Tensor, "t d"]:
+    """4 s from the end of speech on, gap included; or the 4 s with which a sound begins."""
+    loud = spoken.square().mean().sqrt().clamp_min(1e-4) * log_uniform(generator, *_LOUDNESS)
+    gap = torch.zeros(round(uniform(generator, *_GAPS) * SAMPLE_RATE))
+    gap = gap + 1e-4 * torch.randn(len(gap), generator=generator)
+    sound = draw_sound(kind, SECONDS + 0.1, generator, float(loud)).waveform
+    if not after:
+        return _heard(encoder, torch.cat([sound, gap, spoken]), 0)[: SECONDS * MOTION_RATE]
+    start = -(-len(spoken) * MOTION_RATE // SAMPLE_RATE) + 1
+    heard = _heard(encoder, torch.cat([spoken, gap, sound]), start)
+    return heard[: SECONDS * MOTION_RATE]
+
+
+def _without_end(waveform: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+    """Speech up to its last sound: what follows is heard as following speech, not its silence."""
+    step = SAMPLE_RATE // 100
+    loudness = waveform[: len(waveform) // step * step].unflatten(0, (-1, step)).std(dim=1)
+    audible = loudness > _AUDIBLE * loudness.max()
+    return waveform[: (int(audible.nonzero().max()) + 1) * step] if audible.any() else waveform
+
+
 def prepare_silence(
     videos: list[Path], folder: Path, encoder: SpeechEncoder, seed: int, count: int = 40
 ) -> None:
-    """Writes silences, alone and about the speech of up to `count` of `videos`, to `folder`."""
+    """Writes silences and sounds that are no speech, alone and about the speech of up to `count`
+    of `videos`, to `folder`."""
     spread = videos[:: max(1, len(videos) // count)][:count]
     speech = [resample(read_audio(video), SAMPLE_RATE) for video in spread]
-    features = silent_speech(encoder, speech, torch.Generator().manual_seed(seed))
-    write_silence(folder, features)
+    generator = torch.Generator().manual_seed(seed)
+    silences = silent_speech(encoder, speech, generator)
+    sounds = sounds_without_speech(encoder, speech, generator)
+    write_silence(folder, torch.cat([silences, sounds]))
 
 
 def _heard(
