@@ -177,9 +177,9 @@ def test_padding_changes_nothing(predictor):
     motion = torch.randn(1, 3, long, BASIS.size)
     sees = ~torch.eye(3, dtype=torch.bool)[None]
     valid = (torch.arange(long) < short).expand(1, 3, long)
-    padded, padded_base = predictor(features, motion, valid, sees)
-    cut = (x[:, :, :short].contiguous() for x in (features, motion, valid))
-    bare, bare_base = predictor(*cut, sees)
+    padded, padded_base = predictor(features, motion, valid, sees, valid)
+    cut = [x[:, :, :short].contiguous() for x in (features, motion, valid)]
+    bare, bare_base = predictor(*cut, sees, cut[2])
     assert torch.allclose(padded[:, :, :short], bare, atol=1e-4)
     assert torch.allclose(padded_base[:, :, :short], bare_base, atol=1e-4)
 
@@ -191,7 +191,7 @@ def test_training_pass_and_prediction_agree(predictor):
     motion = torch.stack([c.motion.coefficients for c in clips])[None]
     sees = torch.tensor([[[False, True, True], [False] * 3, [True, False, False]]])
     valid = torch.ones(1, 3, 30, dtype=torch.bool)
-    grouped, _ = predictor(features, motion, valid, sees)
+    grouped, _ = predictor(features, motion, valid, sees, valid)
     for target, reference in ((0, extend_style(*clips[1:])), (1, None), (2, clips[0])):
         alone = predicted(predictor, clips[target].speech, reference)
         assert torch.allclose(grouped[0, target], alone, atol=1e-4)

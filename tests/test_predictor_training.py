@@ -64,13 +64,16 @@ RECIPE = PredictorRecipe(
     ),
     group=GroupRecipe(
         styles=replace(NO_STYLE, shape=0.9),
-        clips=3,
+        clips=(3,),
         steps=30,
+        short_share=0.0,
+        retimed_share=0.0,
         silence_share=0.2,
         neutral_noise=0.0,
         speech_noise=0.05,
         motion_noise=0.01,
     ),
+    one_sided_components=0,
 )
 
 
@@ -188,7 +191,8 @@ def test_gradient_reaches_the_style(predictor):
     motion.requires_grad_()
     speech = style.speech.features[None, None, :80].expand(1, 2, -1, -1)
     sees = torch.tensor([[[False, True], [False, False]]])
-    predicted, _ = predictor(speech, motion, torch.ones(1, 2, 80, dtype=torch.bool), sees)
+    valid = torch.ones(1, 2, 80, dtype=torch.bool)
+    predicted, _ = predictor(speech, motion, valid, sees, valid)
     predicted[:, 0].square().sum().backward()
     gradient = motion.grad
     assert gradient is not None
@@ -253,6 +257,7 @@ def made_up_motion() -> dict[str, torch.Tensor]:
         "components": torch.randn(40, 2, 30, 16, generator=generator),
         "closed": torch.rand(40, 2, 30, generator=generator),
         "opening": torch.ones(12),
+        "sides": torch.eye(12).roll(1, dims=1),
     }
 
 

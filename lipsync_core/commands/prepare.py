@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--crop-size", type=int, default=128, help="pixels (default 128)")
     parser.add_argument("--speech-variants", type=int, default=3)
+    parser.add_argument("--voice-variants", type=int, default=3, help="heard in other voices")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that share the clips")
 
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace) -> str:
         splits=splits,
         crop_size=arguments.crop_size,
         speech_variants=arguments.speech_variants,
+        voice_variants=arguments.voice_variants,
         seed=arguments.seed,
     )
     videos = find_videos(arguments.folder)

@@ -24,9 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codec", type=Path, help="renderer only: the trained codec")
     parser.add_argument("--predictor", type=Path, help="renderer only: whose basis it draws")
     parser.add_argument(
+        "--basis", type=Path, help="predictor only: a basis, or a predictor, to take it from"
+    )
+    parser.add_argument(
         "--earlier-expert",
         type=Path,
-        help="sync expert only: an earlier one, by which the clips' sound offsets are repaired",
+        help="predictor and sync expert: a sync expert that tells how late the clips' sound is, so "
+        "that it is repaired",
     )
     parser.add_argument(
         "--set",
@@ -59,11 +63,12 @@ def build_task(arguments: argparse.Namespace, recipe: Any) -> Task:
     """The task of a recipe; TrainingError when an input it needs was not named."""
     if isinstance(recipe, codec.CodecRecipe):
         return codec.build_codec_task(arguments.prepared, recipe)
+    path = arguments.earlier_expert
+    earlier = None if path is None else load_model(path, SyncExpert)
     if isinstance(recipe, predictor.PredictorRecipe):
-        return predictor.build_predictor_task(arguments.prepared, recipe)
+        given = None if arguments.basis is None else renderer.read_basis(arguments.basis)
+        return predictor.build_predictor_task(arguments.prepared, recipe, given, earlier)
     if isinstance(recipe, sync_expert.SyncRecipe):
-        path = arguments.earlier_expert
-        earlier = None if path is None else load_model(path, SyncExpert)
         return sync_expert.build_sync_task(arguments.prepared, recipe, earlier)
     if arguments.codec is None or arguments.predictor is None:
         raise TrainingError(

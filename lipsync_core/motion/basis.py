@@ -54,10 +54,30 @@ def fit_basis(displacements: list[Float[Tensor, "_ points 3"]], size: int = 24) 
     for displacement in displacements:
         flat = displacement.double().flatten(1)
         covariance += flat.T @ flat / max(len(flat), 1)
+    return LipMotionBasis(_leading(covariance, size).half().float())
+
+
+def extend_basis(
+    basis: LipMotionBasis, displacements: list[Float[Tensor, "_ points 3"]], size: int
+) -> LipMotionBasis:
+    """`basis` with `size` more components: the principal ones of what it cannot express of several
+    sets. Its own stay first and as they are."""
+    known = basis.components.double()
+    outside = torch.eye(known.shape[1], dtype=torch.float64) - known.T @ known
+    covariance = torch.zeros_like(outside)
+    for displacement in displacements:
+        flat = displacement.double().flatten(1) @ outside
+        covariance += flat.T @ flat / max(len(flat), 1)
+    added = _leading(covariance, size).half().float()
+    return LipMotionBasis(torch.cat([basis.components, added]))
+
+
+def _leading(
+    covariance: Float[Tensor, "coordinates coordinates"], size: int
+) -> Float[Tensor, "m coordinates"]:
     directions = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, :size].T
     largest = directions.abs().argmax(dim=1, keepdim=True)
-    components = directions * directions.gather(1, largest).sign()
-    return LipMotionBasis(components.half().float())
+    return directions * directions.gather(1, largest).sign()
 
 
 def motion_to_landmarks(

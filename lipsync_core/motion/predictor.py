@@ -219,11 +219,13 @@ class MotionPredictor(Model):
         motion: Float[Tensor, "b g t m"],
         valid: Bool[Tensor, "b g t"],
         sees: Bool[Tensor, "b g g"],
+        shows: Bool[Tensor, "b g t"],
     ) -> tuple[Float[Tensor, "b g t m"], Float[Tensor, "b g t m"]]:
         """One training pass in which every clip is target and reference at once.
 
         `motion` is what a clip shows as a reference; `sees[b, i, j]` is whether target i may look
-        at clip j of its group. Returns the prediction, and one made from the speech tokens alone.
+        at clip j of its group, `shows` which steps of a clip may be looked at. Returns the
+        prediction, and one made from the speech tokens alone.
         """
         b = len(speech)
         flat_valid = rearrange(valid, "b g t -> (b g) t")
@@ -233,7 +235,7 @@ class MotionPredictor(Model):
             rearrange(pairs.keys, "(b g) t w -> b (g t) w", b=b),
             rearrange(pairs.values, "(b g) t w -> b (g t) w", b=b),
         )
-        shown = rearrange(sees[..., None] & valid[:, None], "b i j t -> b i (j t)")
+        shown = rearrange(sees[..., None] & (valid & shows)[:, None], "b i j t -> b i (j t)")
         log_weight = torch.zeros_like(shown, dtype=torch.float32).masked_fill(~shown, -torch.inf)
         grouped_tokens = rearrange(tokens, "(b g) t w -> b g t w", b=b)
         predicted = self.decode(grouped_tokens, valid, grouped, log_weight)

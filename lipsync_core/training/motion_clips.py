@@ -1,7 +1,7 @@
 """Prepared clips as the predictor learns from them: speech and lip motion, held in memory."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,12 +11,18 @@ from torch import Tensor
 
 from ..errors import TrainingError
 from ..landmarks import LIPS, MOVING, tracked
+from ..sync.expert import SyncExpert
+from ..sync.offset import LEAST_STEPS as JUDGED_STEPS
+from ..sync.offset import score_sync
+from ..types import SpeechFeatures
 from .prepared import PreparedClip, read_prepared
 
 FEWEST_CLIPS = 4
 """A person with fewer clips is cut into pieces, so that there is a reference for every target."""
 PIECES = 3
 LEAST_STEPS = 15
+REPAIRED_UP_TO = 3
+"""Steps. A clip whose sound is further off is no clip to learn from."""
 
 _UPPER = [MOVING.index(landmark) for landmark in (82, 13, 312)]
 _LOWER = [MOVING.index(landmark) for landmark in (87, 14, 317)]
@@ -33,6 +39,8 @@ class MotionClip:
     displacement: Float[Tensor, "t points 3"]
     """MOVING landmarks minus the person's neutral, eye distances."""
     valid: Bool[Tensor, " t"]
+    source: str = ""
+    """Data set: people of one source share its chance to be drawn."""
 
     @property
     def steps(self) -> int:
@@ -50,6 +58,11 @@ def lip_error(
 ) -> Float[Tensor, "*t"]:
     """Mean distance of the 40 lip points, eye distances."""
     return (predicted - true)[..., : len(LIPS), :].norm(dim=-1).mean(dim=-1)
+
+
+def is_synthetic(clip: MotionClip) -> bool:
+    """Whether it shows a synthetic head (`synthesise` says so in its source)."""
+    return clip.source.startswith("synthetic")
 
 
 def read_motion_clips(folder: Path, split: str) -> list[MotionClip]:
@@ -87,6 +100,41 @@ def _motion_clip(clip: PreparedClip, neutral: Float[Tensor, "points 3"]) -> Moti
         speech=clip.read("speech"),
         displacement=clip.read("canonical").float() + (own - neutral),
         valid=clip.read("valid"),
+        source=clip.source,
+    )
+
+
+def without_offsets(
+    clips: list[MotionClip], expert: SyncExpert, encoder: str
+) -> tuple[list[MotionClip], list[str]]:
+    """The clips with their sound where the sync expert finds that it belongs, and the names of
+    those left out because it is too far off to be believed.
+
+    Else a reference would "help" by telling how late the sound is. Offsets of one step are left:
+    the expert itself errs by as much.
+    """
+    kept, dropped = [], []
+    for clip in clips:
+        offset = 0
+        if int(clip.valid.sum()) >= JUDGED_STEPS:
+            heard = SpeechFeatures(clip.speech[0].float(), encoder)
+            lips = clip.displacement[:, : len(LIPS)]
+            offset = score_sync(expert, lips, clip.valid, heard).offset
+        if abs(offset) > REPAIRED_UP_TO:
+            dropped.append(clip.name)
+        else:
+            kept.append(clip if abs(offset) <= 1 else _moved(clip, offset))
+    return kept, dropped
+
+
+def _moved(clip: MotionClip, offset: int) -> MotionClip:
+    late, early = max(offset, 0), max(-offset, 0)
+    steps = len(clip.valid) - abs(offset)
+    return replace(
+        clip,
+        speech=clip.speech[:, early : early + steps],
+        displacement=clip.displacement[late : late + steps],
+        valid=clip.valid[late : late + steps],
     )
 
 
@@ -108,9 +156,9 @@ def by_person(clips: list[MotionClip]) -> dict[str, list[MotionClip]]:
 def _pieces(clip: MotionClip) -> list[MotionClip]:
     edges = [clip.steps * piece // PIECES for piece in range(PIECES + 1)]
     return [
-        MotionClip(
+        replace(
+            clip,
             name=f"{clip.name}/{start}",
-            person=clip.person,
             speech=clip.speech[:, start:stop],
             displacement=clip.displacement[start:stop],
             valid=clip.valid[start:stop],

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float, Float16
 from torch import Tensor, nn
 
 from ..errors import TrainingError
+from ..landmarks import MOVING, canonical
 from ..motion.basis import LipMotionBasis
-from .motion_clips import MotionClip, by_person, lip_gap
+from .motion_clips import MotionClip, by_person, is_synthetic, lip_gap
 from .style_transforms import (
     ContentGates,
     StyleChances,
@@ -30,16 +31,24 @@ class GroupRecipe:
     """What a batch is made of."""
 
     groups: int = 8
-    clips: int = 4
+    """Of as many clips as the first of `clips` says; of fewer or more groups in proportion."""
+    clips: tuple[int, ...] = (4, 4, 8, 11)
+    """Clips of a group, one of these per batch: references of 3 s to half a minute."""
     steps: int = 75
     styles: StyleChances = field(default_factory=StyleChances)
     unstyled_share: float = 0.18
     """Of the groups: the person as they are."""
     null_share: float = 0.12
     """Of the targets: shown no reference, asked for the unstyled motion."""
+    synthetic_share: float = 0.25
+    """Of the groups: synthetic heads, where there are recordings as well."""
+    short_share: float = 0.2
+    """Of the clips: only 1 to 2 s of them can be seen as reference."""
+    retimed_share: float = 0.3
+    """Of the clips: spoken faster or slower, by up to a sixth."""
     silence_share: float = 0.1
     """Of the clips: made to begin or end in silence."""
-    neutral_noise: float = 0.01
+    neutral_noise: float = 0.004
     """Eye distances per point: a reference's neutral is never known exactly."""
     speech_noise: float = 0.1
     motion_noise: float = 0.02
@@ -57,6 +66,8 @@ class Group:
     """The motion without any style."""
     valid: Bool[Tensor, "b g t"]
     sees: Bool[Tensor, "b g g"]
+    shows: Bool[Tensor, "b g t"]
+    """Which steps a clip shows as a reference."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +101,9 @@ class MotionGroups:
                 "no person with two clips (or one of 2 s) to learn styles from: prepare more"
             )
         self.names = sorted(self.people)
-        # Who is much seen is drawn more often, but not in proportion.
         seen = [sum(clip.steps for clip in self.people[name]) for name in self.names]
-        self.chances = torch.tensor(seen, dtype=torch.float64).sqrt()
+        self._weight = torch.tensor(seen, dtype=torch.float64).sqrt()
+        self._synthetic = torch.tensor([is_synthetic(self.people[name][0]) for name in self.names])
         self._heard = {
             clip.name: gates(clip.speech[0].float() / speech_scale)
             for own in self.people.values()
@@ -103,6 +114,7 @@ class MotionGroups:
         )
         self.gap_direction = lip_gap(basis.displacement(torch.eye(basis.size)))
         self.opening = self._opening_direction()
+        self.sides = self._sides()
 
     def _opening_direction(self) -> Float[Tensor, " m"]:
         """How all coefficients, in units of their scale, go with the lips' parting."""
@@ -112,6 +124,22 @@ class MotionGroups:
         gap = motion @ self.gap_direction
         slope = (motion / self.motion_scale * gap[:, None]).mean(dim=0) / gap.square().mean()
         return slope * _STYLE_OPENING
+
+    def _sides(self) -> Float[Tensor, "m m"]:
+        """Coefficients, in units of their scale, to those of the picture's right half of the motion
+        minus its left half."""
+        units = self.basis.displacement(torch.diag(self.motion_scale))
+        return self.basis.project(one_sided(units)) / self.motion_scale
+
+    def chances(self, recipe: GroupRecipe) -> Float[Tensor, " people"]:
+        """How often each person is drawn: who is much seen more often, but not in proportion."""
+        weight, synthetic = self._weight, self._synthetic
+        if synthetic.all() or not synthetic.any():
+            return weight
+        part = torch.where(synthetic, recipe.synthetic_share, 1 - recipe.synthetic_share)
+        return part * weight / torch.where(
+            synthetic, weight[synthetic].sum(), weight[~synthetic].sum()
+        )
 
     def closed(self, motion: Float[Tensor, "*t m"]) -> Float[Tensor, "*t"]:
         """1 where the lips meet, falling as they part; `motion` in eye distances."""
@@ -127,6 +155,7 @@ class MotionGroups:
             plain.components,
             self.closed(plain.motion),
             self.opening,
+            self.sides,
         )
         return styled * self.motion_scale
 
@@ -134,7 +163,7 @@ class MotionGroups:
         """A training batch."""
         plain = self.draw_plain(recipe, generator)
         count, clips, _, size = plain.motion.shape
-        styled = self.style(self._styles(recipe, count, size, generator), plain)
+        styled = self.style(self._styles(recipe, plain, generator), plain)
         sees = _who_sees_whom(count, clips, recipe.null_share, generator)
         null = ~sees.any(dim=-1)
         speech_noise = torch.randn(plain.speech.shape, generator=generator)
@@ -150,42 +179,54 @@ class MotionGroups:
             plain=plain.motion,
             valid=plain.valid,
             sees=sees,
+            shows=_what_is_shown(plain.valid, recipe.short_share, generator),
         )
 
     def _styles(
-        self, recipe: GroupRecipe, count: int, size: int, generator: torch.Generator
+        self, recipe: GroupRecipe, plain: PlainGroup, generator: torch.Generator
     ) -> StyleTransforms:
         sounds = self.gates.sizes
-        styled = draw_styles(count, size, generator, recipe.styles, sounds)
+        count, _, _, size = plain.motion.shape
+        heard = plain.components.flatten(1, 2)
+        styled = draw_styles(count, size, generator, recipe.styles, sounds, heard)
         unstyled = torch.rand(count, generator=generator) < recipe.unstyled_share
         return styled.where(~unstyled, no_styles(count, size, sounds))
 
     def draw_plain(self, recipe: GroupRecipe, generator: torch.Generator) -> PlainGroup:
         """Groups of one person each; who has fewer clips than a group takes fills part of it."""
+        clips = recipe.clips[_integer(len(recipe.clips), generator)]
+        count = max(1, recipe.groups * recipe.clips[0] // clips)
         persons = torch.multinomial(
-            self.chances, recipe.groups, replacement=True, generator=generator
+            self.chances(recipe), count, replacement=True, generator=generator
         )
         rows = []
         for person in persons.tolist():
             own = self.people[self.names[person]]
-            order = torch.randperm(len(own), generator=generator)[: recipe.clips].tolist()
+            order = torch.randperm(len(own), generator=generator)[:clips].tolist()
             chosen = [own[i] for i in order]
             rows.append([self._window(clip, recipe, generator) for clip in chosen])
-            rows[-1] += [_absent(rows[-1][0])] * (recipe.clips - len(chosen))
+            rows[-1] += [_absent(rows[-1][0])] * (clips - len(chosen))
         columns = zip(*(piece for row in rows for piece in row), strict=True)
-        shape = (recipe.groups, recipe.clips)
+        shape = (count, clips)
         return PlainGroup(*(torch.stack(column).unflatten(0, shape) for column in columns))
 
     def _window(
         self, clip: MotionClip, recipe: GroupRecipe, generator: torch.Generator
     ) -> tuple[Tensor, ...]:
         """One clip's speech, motion, valid, posteriors and components, `recipe.steps` long."""
-        start = _integer(max(clip.steps - recipe.steps, 0) + 1, generator)
-        inside = slice(start, start + recipe.steps)
+        tempo = 1.0
+        if _chance(recipe.retimed_share, generator):
+            tempo = 0.85 + 0.33 * float(torch.rand((), generator=generator))
+        length = round(recipe.steps * tempo)
+        start = _integer(max(clip.steps - length, 0) + 1, generator)
+        inside = slice(start, start + length)
         speech = clip.speech[_integer(len(clip.speech), generator), inside].float()
         motion = self.basis.project(clip.displacement[inside])
         posteriors, components = (heard[inside] for heard in self._heard[clip.name])
         valid = clip.valid[inside]
+        if tempo != 1:
+            window = (speech, motion, posteriors, components, valid)
+            speech, motion, posteriors, components, valid = _retimed(window, tempo, recipe.steps)
         if self.silence is not None and _chance(recipe.silence_share, generator):
             speech, motion, posteriors, components, valid = self._silenced(
                 (speech, motion, posteriors, components, valid), generator
@@ -222,6 +263,17 @@ class MotionGroups:
         return speech, motion, posteriors, components, valid
 
 
+def _retimed(window: tuple[Tensor, ...], tempo: float, longest: int) -> tuple[Tensor, ...]:
+    """The window at `tempo` times its speed: lips and what is heard alike."""
+    *sequences, valid = window
+    steps = min(max(round(len(valid) / tempo), 2), longest)
+    place = torch.linspace(0, len(valid) - 1, steps)
+    before, after = place.floor().long(), place.ceil().long()
+    share = (place - before)[:, None]
+    mixed = [torch.lerp(x[before], x[after], share) for x in sequences]
+    return (*mixed, valid[before] & valid[after])
+
+
 def _absent(window: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     speech, motion, valid, posteriors, components = window
     return speech, motion, torch.zeros_like(valid), posteriors, components
@@ -246,6 +298,26 @@ def _who_sees_whom(
     sees.scatter_(2, sure[..., None], True)
     sees &= ~torch.eye(clips, dtype=torch.bool)
     return sees & (torch.rand(count, clips, 1, generator=generator) >= null_share)
+
+
+def _what_is_shown(
+    valid: Bool[Tensor, "b g t"], short_share: float, generator: torch.Generator
+) -> Bool[Tensor, "b g t"]:
+    """All steps of most clips, 1 to 2 s of some."""
+    *shape, steps = valid.shape
+    length = torch.randint(25, 51, (*shape, 1), generator=generator)
+    # Among the valid steps, which stand first.
+    last = (valid.sum(dim=-1, keepdim=True) - length).clamp_min(0)
+    start = (torch.rand(*shape, 1, generator=generator) * (last + 1)).long()
+    step = torch.arange(steps)
+    part = (step >= start) & (step < start + length)
+    return part | (torch.rand(*shape, 1, generator=generator) >= short_share)
+
+
+def one_sided(displacement: Float[Tensor, "*t points 3"]) -> Float[Tensor, "*t points 3"]:
+    """The motion of the picture's right half minus that of its left half."""
+    across = canonical(MOVING).float()[:, 0]
+    return (3 * across / across.abs().max()).tanh()[:, None] * displacement
 
 
 def fit_gates(

@@ -8,16 +8,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..landmarks import LIPS, MOVING
-from ..motion.basis import LipMotionBasis, fit_basis
+from ..motion.basis import LipMotionBasis, extend_basis, fit_basis
 from ..motion.predictor import MotionPredictor, MotionPredictorConfig
+from ..sync.expert import SyncExpert
 from .loop import LoopRecipe, Task
-from .motion_clips import MotionClip, by_person, read_motion_clips
-from .motion_groups import GroupRecipe, MotionGroups, fit_gates
+from .motion_clips import MotionClip, by_person, read_motion_clips, without_offsets
+from .motion_groups import GroupRecipe, MotionGroups, fit_gates, one_sided
 from .predictor_validation import StyleTest, validate_styles
 from .prepared import read_prepared
 from .silence import read_silence
 
 _PERCENT = 100
+_USUALLY_ONE_SIDED = 0.25
 _JAW_WEIGHT = 0.5
 
 
@@ -26,20 +28,22 @@ class PredictorRecipe:
     """What a predictor learns from and what its loss weighs."""
 
     config: MotionPredictorConfig = field(
-        default_factory=lambda: MotionPredictorConfig(basis="", encoder="")
+        default_factory=lambda: MotionPredictorConfig(basis="", encoder="", attention_ahead=12)
     )
     """Its basis and encoder are filled in from the data."""
     loop: LoopRecipe = field(
         default_factory=lambda: LoopRecipe(
-            steps=3000, learning_rate=1e-3, warmup_steps=60, weight_decay=0.02, betas=(0.9, 0.98)
+            steps=6000, learning_rate=1e-3, warmup_steps=60, weight_decay=0.02, betas=(0.9, 0.98)
         )
     )
     group: GroupRecipe = field(default_factory=GroupRecipe)
     velocity_weight: float = 1.0
     base_weight: float = 0.3
     """Of the prediction from speech tokens alone, which keeps the keys about speech."""
-    closure_weight: float = 0.3
+    closure_weight: float = 0.6
     """Of the lip gap where the true lips nearly meet."""
+    one_sided_components: int = 8
+    """Added to a basis so that it can express mouths that move more on one side."""
 
 
 PRESETS = {
@@ -55,18 +59,31 @@ PRESETS = {
 """Named recipes."""
 
 
-def build_predictor_task(prepared: Path, recipe: PredictorRecipe) -> "PredictorTask":
+def build_predictor_task(
+    prepared: Path,
+    recipe: PredictorRecipe,
+    given: LipMotionBasis | None = None,
+    earlier: SyncExpert | None = None,
+) -> "PredictorTask":
     """The task of learning `recipe` from the clips beneath `prepared`.
 
-    Raises TrainingError when there are none, or no two of one person.
+    given: a basis to speak in, extended as the recipe says; else one is fitted.
+    earlier: a sync expert that finds how late each clip's sound is, so that it can be repaired.
+    Raises TrainingError when there are no clips, or no two of one person.
     """
     torch.manual_seed(recipe.loop.seed)
     generator = torch.Generator().manual_seed(recipe.loop.seed)
+    encoder = read_prepared(prepared)[0].encoder
     train = read_motion_clips(prepared, "train")
     validation = read_motion_clips(prepared, "validation")
-    encoder = read_prepared(prepared)[0].encoder
-    basis = _fit_basis(train, recipe.config.motion_size)
-    model = _build_model(train, basis, replace(recipe.config, basis=basis.id, encoder=encoder))
+    if earlier is not None:
+        train, _ = without_offsets(train, earlier, encoder)
+        validation, _ = without_offsets(validation, earlier, encoder)
+    sets = _two_sets(train)
+    basis = given or fit_basis(sets, recipe.config.motion_size)
+    basis = extend_basis(basis, [one_sided(s) for s in sets], recipe.one_sided_components)
+    config = replace(recipe.config, basis=basis.id, encoder=encoder, motion_size=basis.size)
+    model = _build_model(train, sets[0], basis, config)
     gates = fit_gates(train, model.speech_scale, generator)
     shared = (basis, model.motion_scale, gates, model.speech_scale)
     groups = MotionGroups(train, *shared, read_silence(prepared))
@@ -74,31 +91,31 @@ def build_predictor_task(prepared: Path, recipe: PredictorRecipe) -> "PredictorT
     return PredictorTask(model, groups, test, recipe)
 
 
-def _most_seen(clips: list[MotionClip]) -> str:
+def _two_sets(clips: list[MotionClip]) -> list[Float[Tensor, "_ points 3"]]:
+    """The motion of the most-seen person, and that of all others together: each counts one half."""
     people = by_person(clips)
-    return max(people, key=lambda person: sum(clip.steps for clip in people[person]))
-
-
-def _fit_basis(clips: list[MotionClip], size: int) -> LipMotionBasis:
-    """Of the most-seen person and of all others together, each counting one half."""
-    main = _most_seen(clips)
+    main = max(people, key=lambda person: sum(clip.steps for clip in people[person]))
     sets: list[list[Tensor]] = [[], []]
     for clip in clips:
         sets[clip.person != main].append(clip.displacement[clip.valid])
-    return fit_basis([torch.cat(displacements) for displacements in sets if displacements], size)
+    return [torch.cat(displacements) for displacements in sets if displacements]
 
 
 def _build_model(
-    clips: list[MotionClip], basis: LipMotionBasis, config: MotionPredictorConfig
+    clips: list[MotionClip],
+    main: Float[Tensor, "_ points 3"],
+    basis: LipMotionBasis,
+    config: MotionPredictorConfig,
 ) -> MotionPredictor:
     speech = torch.cat([clip.speech[0] for clip in clips]).float()
-    main = _most_seen(clips)
-    own = [basis.project(clip.displacement[clip.valid]) for clip in clips if clip.person == main]
     config = replace(config, speech_width=speech.shape[1])
     model = MotionPredictor(config)
     model.speech_mean.copy_(speech.mean(dim=0))
     model.speech_scale.copy_(speech.std(dim=0) + 1e-3)
-    model.motion_scale.copy_(torch.cat(own).std(dim=0))
+    # Styles may well be one-sided where the most-seen person is not.
+    moved, tilted = basis.project(main), basis.project(one_sided(main))
+    scale = (moved.var(dim=0) + (_USUALLY_ONE_SIDED * tilted).var(dim=0)).sqrt()
+    model.motion_scale.copy_(scale.clamp_min(1e-5))
     model.basis_components.copy_(basis.components)
     return model
 
@@ -124,10 +141,16 @@ class PredictorTask(Task):
         self, model: nn.Module, step: int, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         device = self.predictor.null_key.device
-        group = self.groups.draw(self.recipe.group, generator)
+        # Styles in full precision: bfloat16 would round the targets.
+        with torch.autocast(device.type, enabled=False):
+            group = self.groups.draw(self.recipe.group, generator)
         valid, target = group.valid.to(device), group.target.to(device)
         predicted, base = model(
-            group.speech.to(device), group.shown.to(device), valid, group.sees.to(device)
+            group.speech.to(device),
+            group.shown.to(device),
+            valid,
+            group.sees.to(device),
+            group.shows.to(device),
         )
         with torch.autocast(device.type, enabled=False):
             points, velocity, closure = self._errors(predicted, target, valid)

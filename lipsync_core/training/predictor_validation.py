@@ -17,8 +17,8 @@ FAMILIES = {
     "timing": replace(_NONE, lag=1.0, smoothing=0.5),
     "content": replace(_NONE, sounds=1.0, direction=1.0),
 }
-_CLIPS = 4
-"""A target and its references."""
+_PLAIN = GroupRecipe(clips=(4,), silence_share=0.0, retimed_share=0.0)
+"""A target and its references, as they are."""
 _LARGEST = 40
 """Targets."""
 
@@ -36,7 +36,7 @@ class StyleTest:
     def draw(groups: MotionGroups, generator: torch.Generator) -> "StyleTest":
         """A fixed test for all of a run."""
         most = min(_LARGEST, sum(len(own) for own in groups.people.values()))
-        recipe = GroupRecipe(groups=most, clips=_CLIPS, silence_share=0.0)
+        recipe = replace(_PLAIN, groups=most)
         plain = groups.draw_plain(recipe, generator)
         count, _, _, size = plain.motion.shape
         styles = {
@@ -95,6 +95,7 @@ def _predict(
         (test.plain.motion if shown is None else shown).to(device),
         test.plain.valid.to(device),
         sees.to(device),
+        test.plain.valid.to(device),
     )
     return predicted[:, :1].cpu()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ..audio.encoder import SpeechEncoder
@@ -21,12 +22,15 @@ from ..media.audio_file import read_audio, resample
 from ..media.file_clip import open_clip
 from ..media.fingerprint import file_fingerprint
 from ..motion.measuring import canonical_motion
-from ..types import Audio, Clip, FaceTrack, OnProgress
+from ..types import MOTION_RATE, Audio, Clip, FaceTrack, OnProgress
 from .prepared import write_prepared
+from .voices import another_voice
 
 SPEECH_RATE = 16_000
 CHUNK = 32
 """Frames held at a time."""
+_LONGEST_LEAD = 100
+"""Steps of silence before another voice."""
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".m4v"}
 
 
@@ -42,6 +46,9 @@ class PreparationRecipe:
     """Names (without suffix) by split; what is not named is "train"."""
     crop_size: int = 128
     speech_variants: int = 3
+    """Alone, and amid other clips of the person."""
+    voice_variants: int = 3
+    """In other voices."""
     seed: int = 0
 
 
@@ -142,9 +149,10 @@ def hear_in_variants(
     encoder: SpeechEncoder,
     name: str,
 ) -> Tensor:
-    """[v steps d]: the clip's features heard alone, and in the midst of other clips' sound."""
+    """[v steps d]: the clip's features heard alone, in the midst of other clips' sound, and in
+    other voices."""
     draw = random.Random(f"{recipe.seed} {name}")
-    step = SPEECH_RATE // 25
+    step = SPEECH_RATE // MOTION_RATE
     heard = [encode_speech(encoder, audio).features]
     for _ in range(recipe.speech_variants - 1):
         before, after = (
@@ -157,5 +165,22 @@ def hear_in_variants(
         lead = len(before) // step
         features = encode_speech(encoder, embedded).features
         heard.append(features[lead : lead + len(heard[0])])
+    heard += _other_voices(audio, recipe, encoder, name)
     count = min(steps, *(len(features) for features in heard))
     return torch.stack([features[:count] for features in heard])
+
+
+def _other_voices(
+    audio: Audio, recipe: PreparationRecipe, encoder: SpeechEncoder, name: str
+) -> list[Float[Tensor, "t d"]]:
+    """Each after another stretch of silence, so that its place in the encoder's window differs."""
+    found = []
+    for number in range(recipe.voice_variants):
+        draw = random.Random(f"{recipe.seed} {name} voice {number}")
+        generator = torch.Generator().manual_seed(draw.getrandbits(40))
+        lead = draw.randrange(_LONGEST_LEAD)
+        voice = another_voice(audio, generator)
+        silence = torch.zeros(lead * SPEECH_RATE // MOTION_RATE)
+        late = Audio(torch.cat([silence, voice.waveform]), SPEECH_RATE)
+        found.append(encode_speech(encoder, late).features[lead:])
+    return found

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 _LEADING = 10
 """Components that carry visible shape: offsets on the rest are kept small."""
 _MIXED = 8
+_ANCHORS = 6
 _TAPS = 6
 """Steps to each side that lag and smoothing reach."""
 
@@ -31,8 +32,12 @@ class StyleChances:
     """Gain and offset on clusters of like sounds."""
     direction: float = 0.4
     """Gain and offset that grow along a random direction of the speech features."""
+    anchors: float = 0.5
+    """Gain and offset near to sounds picked from what is heard: a few frames and all like them."""
     asymmetry: float = 0.3
     """Another gain for each sign of a component: wide lips may stretch where round ones do not."""
+    lopsided: float = 0.25
+    """One half of the mouth moves more than the other."""
     closure: float = 0.2
     """Lips that do not meet, or that press, where the mouth is nearly closed."""
 
@@ -108,7 +113,13 @@ class StyleTransforms:
     threshold: Float[Tensor, " b"]
     direction_gain: Float[Tensor, "b m"]
     direction_offset: Float[Tensor, "b m"]
+    anchor: Float[Tensor, "b a p"]
+    radius: Float[Tensor, "b a"]
+    """Distance in the speech components at which an anchor's change is halved."""
+    anchor_gain: Float[Tensor, "b a m"]
+    anchor_offset: Float[Tensor, "b a m"]
     asymmetry: Float[Tensor, "b m"]
+    lopsided: Float[Tensor, " b"]
     closure: Float[Tensor, " b"]
 
     def rolled(self, shift: int) -> "StyleTransforms":
@@ -134,9 +145,15 @@ def draw_styles(
     generator: torch.Generator,
     chances: StyleChances,
     sounds: tuple[int, int] = (48, 16),
+    heard: Float[Tensor, "b n p"] | None = None,
 ) -> StyleTransforms:
-    """`count` random styles for motion of `size` coefficients and a gate's `sizes` of sounds."""
+    """`count` random styles for motion of `size` coefficients and a gate's `sizes` of sounds.
+
+    heard: speech components that each style's anchors are picked from; without it they are drawn
+    at random, as far apart as speech is.
+    """
     clusters, components = sounds
+    heard = torch.randn(count, 64, components, generator=generator) if heard is None else heard
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
@@ -157,6 +174,8 @@ def draw_styles(
     active = (uniform(count, clusters, 1) < 0.25) * on(chances.sounds)[..., None]
     scaled = active * (uniform(count, clusters, 1) < 0.5)
     directed = on(chances.direction)
+    anchor, radius = _anchors(heard, generator)
+    near = (uniform(count, _ANCHORS, 1) < 0.6) * on(chances.anchors)[..., None]
     return StyleTransforms(
         gain=torch.exp(shape * (0.25 * normal(count, 1) + 0.2 * normal(count, size))),
         mixing=mixing,
@@ -168,7 +187,12 @@ def draw_styles(
         threshold=3.2 * normal(count),
         direction_gain=0.4 * normal(count, size) * directed,
         direction_offset=0.7 * normal(count, size) * directed * leading,
+        anchor=anchor,
+        radius=radius,
+        anchor_gain=0.45 * normal(count, _ANCHORS, size) * near,
+        anchor_offset=0.8 * normal(count, _ANCHORS, size) * near * leading,
         asymmetry=0.25 * normal(count, size) * on(chances.asymmetry),
+        lopsided=((2 * uniform(count, 1) - 1) * on(chances.lopsided))[:, 0],
         closure=((uniform(count, 1) * 1.3 - 0.3) * on(chances.closure))[:, 0],
     )
 
@@ -177,6 +201,19 @@ def no_styles(count: int, size: int, sounds: tuple[int, int] = (48, 16)) -> Styl
     """Styles that change nothing."""
     none = StyleChances(**{field.name: 0.0 for field in fields(StyleChances)})
     return draw_styles(count, size, torch.Generator(), none, sounds)
+
+
+def _anchors(
+    heard: Float[Tensor, "b n p"], generator: torch.Generator
+) -> tuple[Float[Tensor, "b a p"], Float[Tensor, "b a"]]:
+    """Frames of what is heard, each with a radius that takes in 2 to 15 % of all frames."""
+    count, frames, _ = heard.shape
+    chosen = torch.randint(frames, (count, _ANCHORS), generator=generator)
+    anchor = heard.gather(1, chosen[..., None].expand(-1, -1, heard.shape[2]))
+    share = 0.02 + 0.13 * torch.rand(count, _ANCHORS, generator=generator)
+    distance = torch.cdist(anchor, heard).sort(dim=2).values
+    rank = (share * frames).long().clamp(1, frames - 1)
+    return anchor, distance.gather(2, rank[..., None])[..., 0].clamp_min(1e-3)
 
 
 def _kernel(lag: Float[Tensor, "b 1"], width: Float[Tensor, "b 1"]) -> Float[Tensor, "b taps"]:
@@ -192,25 +229,43 @@ def apply_styles(
     components: Float[Tensor, "b g t p"],
     closed: Float[Tensor, "b g t"],
     opening: Float[Tensor, " m"],
+    sides: Float[Tensor, "m m"],
 ) -> Float[Tensor, "b g t m"]:
     """One style per group on all its clips.
 
-    `closed` tells how nearly the lips meet (0 to 1), `opening` is the direction that parts them.
+    `closed` tells how nearly the lips meet (0 to 1), `opening` is the direction that parts them,
+    motion @ `sides` is the same motion of the picture's right half minus that of its left.
     """
     every = (slice(None), None, None)
     bent = motion * torch.exp(styles.asymmetry[every] * motion.tanh())
+    bent = bent + styles.lopsided[every][..., None] * (bent @ sides)
     mixed = einsum(bent, styles.mixing, "b g t k, b k m -> b g t m")
     styled = bent * styles.gain[every] + mixed + styles.offset[every]
 
     along = einsum(components, styles.direction, "b g t p, b p -> b g t")
     side = torch.sigmoid(along - styles.threshold[every])[..., None]
+    near = _nearness(styles, components)
     heard_gain = einsum(posteriors, styles.sound_gain, "b g t c, b c m -> b g t m")
+    heard_gain = heard_gain + einsum(near, styles.anchor_gain, "b g t a, b a m -> b g t m")
     heard_offset = einsum(posteriors, styles.sound_offset, "b g t c, b c m -> b g t m")
+    heard_offset = heard_offset + einsum(near, styles.anchor_offset, "b g t a, b a m -> b g t m")
     gain = torch.exp((heard_gain + side * styles.direction_gain[every]).clamp(-1.2, 1.2))
     styled = styled * gain + heard_offset + side * styles.direction_offset[every]
 
     parted = (styles.closure[every] * closed)[..., None] * opening
     return _filtered(styled + parted, styles.kernel)
+
+
+def _nearness(
+    styles: StyleTransforms, components: Float[Tensor, "b g t p"]
+) -> Float[Tensor, "b g t a"]:
+    """1 where an anchor's very sound is heard, one half at its radius; lips glide in and out."""
+    distance = torch.cdist(components.flatten(1, 2), styles.anchor)
+    near = torch.exp2(-(distance / styles.radius[:, None]).square())
+    near = near.unflatten(1, components.shape[1:3])
+    before, after = near[:, :, :1], near[:, :, -1:]
+    padded = torch.cat([before, near, after], dim=2)
+    return 0.25 * padded[:, :, :-2] + 0.5 * near + 0.25 * padded[:, :, 2:]
 
 
 def _filtered(
