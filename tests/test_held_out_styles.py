@@ -10,20 +10,26 @@ from synthetic_motion import displacement, made_up_speech, spoken
 from lipsync_core.evaluation import held_out_styles
 from lipsync_core.evaluation.alignments import SHAPE_NAMES, PhoneTrack
 from lipsync_core.evaluation.gestures import GESTURES, activations, gesture_fields, moved
+from lipsync_core.evaluation.heard import VISEMES, Heard, sound_gates
 from lipsync_core.evaluation.held_out_styles import (
     FAMILIES,
     PER_FAMILY,
-    Heard,
     HeldOutStyle,
     apply_style,
     draw_held_out_styles,
     read_held_out_styles,
-    sound_gates,
-    write_held_out_styles,
 )
+from lipsync_core.evaluation.style_list import write_styles
 from lipsync_core.landmarks import LIPS, MOVING
 
 STEPS = 60
+
+
+def heard_of(phones, clusters):
+    """Where no other sounds matter."""
+    silent = torch.zeros(len(clusters), dtype=torch.long)
+    visemes = PhoneTrack(silent, torch.zeros(len(clusters), len(VISEMES)), tuple(VISEMES))
+    return Heard(phones, visemes, clusters, torch.zeros(len(clusters), 16), torch.zeros(0))
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def heard():
     clusters = torch.zeros(STEPS, 48)
     clusters[:30, 3] = 1.0
     clusters[30:, 4] = 1.0
-    return Heard(PhoneTrack(classes, posteriors), clusters)
+    return heard_of(PhoneTrack(classes, posteriors), clusters)
 
 
 def of_family(family):
@@ -95,7 +101,7 @@ def test_a_changed_file_is_refused(tmp_path, monkeypatch):
 
 def test_a_list_survives_its_file(tmp_path, monkeypatch):
     drawn = draw_held_out_styles(seed=5)
-    write_held_out_styles(drawn, tmp_path / "styles.json")
+    write_styles(drawn, tmp_path / "styles.json")
     monkeypatch.setattr(held_out_styles, "STYLES_FILE", tmp_path / "styles.json")
     read_held_out_styles.cache_clear()
     assert list(read_held_out_styles()) == drawn

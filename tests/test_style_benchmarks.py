@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from synthetic_motion import ENCODER, made_up_basis, made_up_speech, spoken, write_made_up_clips
-from test_held_out_styles import SHAPE_NAMES, Heard, PhoneTrack
+from test_held_out_styles import SHAPE_NAMES, PhoneTrack, heard_of
 
 from lipsync_core.errors import TrainingError
 from lipsync_core.evaluation.held_out_styles import read_held_out_styles
@@ -16,9 +16,9 @@ from lipsync_core.evaluation.results import Results
 from lipsync_core.evaluation.speakers import PredictorSpeaker, RidgeProbe
 from lipsync_core.evaluation.style_benchmark import (
     choose_targets,
-    compare_held_out,
-    run_held_out_styles,
-    summarise_held_out,
+    compare_styles,
+    run_styles,
+    summarise_styles,
 )
 from lipsync_core.evaluation.style_clips import (
     StyleClip,
@@ -27,6 +27,7 @@ from lipsync_core.evaluation.style_clips import (
     hear,
     read_style_clips,
 )
+from lipsync_core.evaluation.style_list import StyleList
 from lipsync_core.motion.predictor import READINGS, MotionPredictor, MotionPredictorConfig
 from lipsync_core.training.motion_clips import lip_gap, read_motion_clips
 from lipsync_core.types import SpeechFeatures
@@ -46,12 +47,12 @@ def clip_of(name: str, person: str, seed: int, steps: int = STEPS, gain: float =
     )
 
 
-def heard_in(clip: StyleClip) -> Heard:
+def heard_in(clip: StyleClip):
     """Rounded wherever the first channel is high: what is heard follows from the speech."""
     rounded = clip.speech.features[:, 0] > 0
     classes = torch.where(rounded, SHAPE_NAMES.index("rounded"), SHAPE_NAMES.index("open"))
     posteriors = torch.nn.functional.one_hot(classes, len(SHAPE_NAMES)).float()
-    return Heard(PhoneTrack(classes, posteriors), torch.zeros(clip.steps, 48))
+    return heard_of(PhoneTrack(classes, posteriors), torch.zeros(clip.steps, 48))
 
 
 class ReferenceReader:
@@ -93,11 +94,12 @@ def clips():
 def held_out_rows(clips):
     targets = choose_targets(clips, [heard_in(c) for c in clips], targets=3, references=2)
     speakers = {"reader": ReferenceReader(clips), "deaf": Deaf(clips)}
-    return [row for rows in run_held_out_styles(speakers, targets, SHAPES) for row in rows]
+    styles = StyleList("shapes", SHAPES)
+    return [row for rows in run_styles(speakers, targets, styles) for row in rows]
 
 
 def test_a_reader_captures_the_style_and_a_deaf_speaker_nothing(held_out_rows):
-    table = summarise_held_out(held_out_rows)
+    table = summarise_styles(held_out_rows)
     for family in ("shape", "rounding"):
         assert table[family]["reader"]["captured"].mean > 0.8
         assert table[family]["deaf"]["captured"].mean == pytest.approx(0, abs=1e-6)
@@ -107,15 +109,15 @@ def test_a_reader_captures_the_style_and_a_deaf_speaker_nothing(held_out_rows):
 
 
 def test_the_readers_output_is_recognised_among_the_styles(held_out_rows):
-    table = summarise_held_out(held_out_rows)["shape"]
+    table = summarise_styles(held_out_rows)["shape"]
     assert table["reader"]["retrieved"].mean > 0.8
     assert table["deaf"]["retrieved"].mean < 0.2
 
 
 def test_speakers_are_compared_clip_by_clip(held_out_rows):
-    compared = compare_held_out(held_out_rows, "reader")
+    compared = compare_styles(held_out_rows, "reader")
     assert compared["shape"]["deaf"].high < 0
-    assert compare_held_out(held_out_rows, "deaf")["shape"]["reader"].low > 0
+    assert compare_styles(held_out_rows, "deaf")["shape"]["reader"].low > 0
 
 
 def test_a_target_never_sees_itself_and_the_choice_is_the_same_twice(clips):
@@ -135,8 +137,8 @@ def test_a_target_never_sees_itself_and_the_choice_is_the_same_twice(clips):
 def test_rows_survive_the_results_file(held_out_rows, tmp_path):
     results = Results(tmp_path)
     results.add(held_out_rows)
-    first = summarise_held_out(Results(tmp_path).rows)["shape"]["reader"]["captured"]
-    assert first == summarise_held_out(held_out_rows)["shape"]["reader"]["captured"]
+    first = summarise_styles(Results(tmp_path).rows)["shape"]["reader"]["captured"]
+    assert first == summarise_styles(held_out_rows)["shape"]["reader"]["captured"]
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +220,7 @@ def test_a_missing_alignment_says_what_it_is_for(clips, tmp_path):
 
 def test_a_gated_family_without_its_sound_has_no_figure(clips):
     silent = [
-        Heard(
+        heard_of(
             PhoneTrack(torch.zeros(STEPS, dtype=torch.long), torch.zeros(STEPS, len(SHAPE_NAMES))),
             torch.zeros(STEPS, 48),
         )
@@ -226,5 +228,5 @@ def test_a_gated_family_without_its_sound_has_no_figure(clips):
     ]
     targets = choose_targets(clips, silent, 1, 2)
     style = replace(SHAPES[0], family="rounding")
-    rows = next(iter(run_held_out_styles({"deaf": Deaf(clips)}, targets, (style,))))
+    rows = next(iter(run_styles({"deaf": Deaf(clips)}, targets, StyleList("one", [style]))))
     assert math.isnan(rows[0].figures["right gated"])

@@ -8,10 +8,11 @@ from ..audio.encoder import load_speech_encoder
 from ..checkpoint import Header, load_model
 from ..errors import EvaluationError
 from ..evaluation.clips import EvaluationClip
+from ..evaluation.drawn_styles import drawn_list
+from ..evaluation.held_out_styles import held_out_list
 from ..evaluation.results import Results, Row
 from ..evaluation.running import EXCLUDED
 from ..evaluation.speakers import PredictorSpeaker, RidgeProbe, Speaker
-from ..evaluation.style_benchmark import MODE as HELD_OUT
 from ..evaluation.style_mode import measure_style_clips, run_style
 from ..face.landmarking import FaceLandmarker
 from ..motion.predictor import MotionPredictor
@@ -22,6 +23,12 @@ from ..weights import FACE_LANDMARKER, SPEECH_ENCODER, find
 from .progress import progress_bar
 
 RIDGE = "ridge probe"
+STYLES = {
+    "held-out": (held_out_list,),
+    "drawn": (drawn_list,),
+    "both": (held_out_list, drawn_list),
+}
+"""What a user types -> the lists of styles."""
 
 
 def add_style_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +39,19 @@ def add_style_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="another predictor, such as an ablation, judged beside --predictor; may be repeated",
+        help="another predictor, such as an ablation, judged beside --predictor; may be repeated; "
+        "those named DESIGN@SEED are judged as one design",
     )
     group.add_argument(
         "--ridge", type=Path, help="prepared clips to fit the ridge probe on, the floor"
     )
-    group.add_argument("--targets", type=int, help="held-out styles on so many clips (default all)")
+    group.add_argument(
+        "--styles",
+        choices=STYLES,
+        default="held-out",
+        help="which of the frozen lists (default held-out)",
+    )
+    group.add_argument("--targets", type=int, help="styles on so many clips (default all)")
 
 
 def rivals(arguments: argparse.Namespace) -> dict[str, Path]:
@@ -84,10 +98,11 @@ def evaluate_style(
             results.folder,
             on_progress,
         )
+    lists = [read() for read in STYLES[arguments.styles]]
     for clip in clips:
-        if clip.name in excluded and not results.has(HELD_OUT, clip.name):
+        if clip.name in excluded and not results.has(lists[0].mode, clip.name):
             notes = {"reason": excluded[clip.name]}
-            results.add([Row(HELD_OUT, clip.name, clip.person, EXCLUDED, {}, notes=notes)])
+            results.add([Row(lists[0].mode, clip.name, clip.person, EXCLUDED, {}, notes=notes)])
     with progress_bar("style", "clip") as on_progress:
         run_style(
             speakers,
@@ -96,6 +111,7 @@ def evaluate_style(
             alignments=arguments.alignments,
             expert=None if judge is None else load_model(judge, SyncExpert),
             targets=arguments.targets,
+            lists=lists,
             seen=seen,
             on_progress=on_progress,
         )

@@ -38,9 +38,6 @@ Mean opening of GRID's speaker 1 while a class is heard, in % of the eye distanc
 bilabial 2.1, labiodental 4.0, rounded 4.7 (and the mouth 4 % narrower), other 7.4, spread 9.3,
 open 10.7. EH is among the open ones because it is as open as AA there, 12 %."""
 SHAPE_NAMES = tuple(MOUTH_SHAPES)
-_SHAPE_OF = {
-    phone: number for number, phones in enumerate(MOUTH_SHAPES.values()) for phone in phones
-}
 
 _USUAL_LENGTHS = {
     "aa ae ao aw ay er ey iy ow oy uw": 210,
@@ -164,34 +161,41 @@ def times_of(phones: Sequence[TimedPhone], shape: str = "bilabial") -> Float[Ten
 
 
 def phone_track(
-    phones: Sequence[TimedPhone], steps: int, edge: float = 0.02, shift: float = 0.0
+    phones: Sequence[TimedPhone],
+    steps: int,
+    edge: float = 0.02,
+    shift: float = 0.0,
+    shapes: Mapping[str, tuple[str, ...]] = MOUTH_SHAPES,
 ) -> PhoneTrack:
     """The class of mouth shape heard at each of `steps` 25 Hz steps, step i at i / 25 s.
 
     edge: seconds, > 0; the posterior is the share of the phone under a Gaussian of this standard
     deviation about the step, so that it rises and falls smoothly through .5 at the phone's edges.
     shift: seconds by which the track is late; negative for lips that move ahead of the sound.
+    shapes: the classes, "silence" and any others that share the phones among them.
     Before, between and after the phones there is silence.
     """
     if edge <= 0:
         raise ValueError(f"edge is {edge} s, needed more than 0")
     times = torch.arange(steps, dtype=torch.float64) / MOTION_RATE - shift
-    posteriors = _shares(phones, times, lambda x: torch.special.ndtr(x / edge))
-    box = _shares(phones, times, lambda x: (x * MOTION_RATE + 0.5).clamp(0, 1))
-    return PhoneTrack(box.argmax(dim=1), posteriors.float())
+    posteriors = _shares(phones, times, lambda x: torch.special.ndtr(x / edge), shapes)
+    box = _shares(phones, times, lambda x: (x * MOTION_RATE + 0.5).clamp(0, 1), shapes)
+    return PhoneTrack(box.argmax(dim=1), posteriors.float(), tuple(shapes))
 
 
 def _shares(
     phones: Sequence[TimedPhone],
     times: Float[Tensor, " t"],
     below: Callable[[Tensor], Tensor],
+    shapes: Mapping[str, tuple[str, ...]],
 ) -> Float[Tensor, "t c"]:
     """The part of each class under a window about each time; `below` is its distribution."""
-    shares = torch.zeros(len(times), len(MOUTH_SHAPES), dtype=torch.float64)
+    shape_of = {phone: i for i, members in enumerate(shapes.values()) for phone in members}
+    shares = torch.zeros(len(times), len(shapes), dtype=torch.float64)
     for phone in phones:
         if phone.phone != SILENCE:
             part = below(phone.end - times) - below(phone.start - times)
-            shares[:, _SHAPE_OF[phone.phone]] += part
-    silence = SHAPE_NAMES.index("silence")
+            shares[:, shape_of[phone.phone]] += part
+    silence = tuple(shapes).index("silence")
     shares[:, silence] = (1 - shares.sum(dim=1)).clamp_min(0)
     return shares

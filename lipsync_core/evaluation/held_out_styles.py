@@ -14,21 +14,20 @@ sounds 2.2, phones 2.0, lopsided .8; while their sound is heard, rounding 2.4 an
 (The lips themselves are 2.7 away from neutral on average.)
 """
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..training.style_transforms import ContentGates
-from .alignments import SHAPE_NAMES, PhoneTrack
+from .alignments import SHAPE_NAMES
 from .gestures import GESTURES, activations, moved
+from .heard import Heard, sound_gates
+from .style_list import StyleList, frozen_styles, in_time
+
+MODE = "held-out styles"
 
 FAMILIES = ("shape", "timing", "sounds", "phones", "rounding", "closures", "lopsided")
 """What a style changes:
@@ -47,7 +46,6 @@ mouth is nearly closed, which is near to "closures"."""
 GATED = {"rounding": "rounded", "closures": "bilabial"}
 """Families that change one class of sounds: the error is also taken there alone."""
 STYLES_FILE = Path(__file__).with_name("held_out_styles.json")
-GATES_FILE = Path(__file__).with_name("sound_gates.safetensors")
 PER_FAMILY = 10
 
 GAIN_SPREAD = (0.18, 0.41, 0.29, 0.24, 0.26, 0.51, 0.47)
@@ -88,19 +86,15 @@ class HeldOutStyle:
     lopsided: float = 0.0
     """Of the opening, how much more one side opens."""
 
+    def apply(
+        self, displacement: Float[Tensor, "t points 3"], heard: Heard
+    ) -> Float[Tensor, "t points 3"]:
+        """See Style."""
+        return apply_style(self, displacement, heard)
 
-@dataclass(frozen=True)
-class Heard:
-    """What sounds when, at 25 Hz: how much of each class of mouth shape, and of each cluster."""
-
-    phones: PhoneTrack
-    clusters: Float[Tensor, "t c"]
-
-    def __getitem__(self, sound: str) -> Float[Tensor, " t"]:
-        """Between 0 and 1: how much of `sound` is heard."""
-        if sound.startswith("cluster "):
-            return self.clusters[:, int(sound.split()[1])]
-        return self.phones[sound]
+    def gate(self, heard: Heard) -> Float[Tensor, " t"] | None:
+        """The sound of the families in GATED."""
+        return heard[GATED[self.family]] if self.family in GATED else None
 
 
 def apply_style(
@@ -119,65 +113,18 @@ def apply_style(
         changed = changed + heard[sound][:, None] * gesture.new_tensor(values)
     tilt = torch.zeros_like(changed)
     tilt[:, _LOPSIDED] = style.lopsided * gesture[:, _OPEN]
-    return _in_time(moved(displacement, changed + tilt - gesture), style.lag, style.smoothing)
-
-
-def _in_time(
-    displacement: Float[Tensor, "t points 3"], lag: int, smoothing: float
-) -> Float[Tensor, "t points 3"]:
-    """Later by `lag` and smoothed; the ends are held."""
-    if lag == 0 and smoothing == 0:
-        return displacement
-    reach = abs(lag) + int(3 * smoothing) + 1
-    tap = torch.arange(-reach, reach + 1)
-    weight = torch.exp(-0.5 * ((tap - lag) / max(smoothing, 1e-3)) ** 2)
-    weight = (weight / weight.sum()).to(displacement)
-    flat = nn.functional.pad(displacement.flatten(1).T[:, None], (reach, reach), mode="replicate")
-    # conv1d correlates: the kernel is turned round.
-    smooth = nn.functional.conv1d(flat, weight.flip(0)[None, None])
-    return smooth[:, 0].T.reshape(displacement.shape)
-
-
-@cache
-def sound_gates() -> ContentGates:
-    """The frozen gates that tell clusters of sounds apart: k-means of Whisper-tiny features."""
-    stored = {name: value.float() for name, value in load_file(GATES_FILE).items()}
-    centres = tuple(stored[f"centres.{i}"] for i in range(len(stored) - 2))
-    return ContentGates(stored["mean"], stored["projection"], centres)
+    return in_time(moved(displacement, changed + tilt - gesture), style.lag, style.smoothing)
 
 
 @cache
 def read_held_out_styles() -> tuple[HeldOutStyle, ...]:
     """The frozen list; ValueError when the file is not the one that its hash was made of."""
-    stored = json.loads(STYLES_FILE.read_text())
-    if (found := styles_hash(stored["styles"])) != stored["sha256"]:
-        raise ValueError(
-            f"{STYLES_FILE.name} has hash {found[:12]}, its header says {stored['sha256'][:12]}: "
-            "the benchmark's styles are frozen; get the file back from version control"
-        )
-    return tuple(_parse(style) for style in stored["styles"])
+    return tuple(HeldOutStyle(**style) for style in frozen_styles(STYLES_FILE))
 
 
-def styles_hash(styles: list[dict]) -> str:
-    """sha256 of the list in its canonical JSON form."""
-    canonical = json.dumps(styles, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def write_held_out_styles(styles: list[HeldOutStyle], path: Path) -> None:
-    """Writes a list with its hash."""
-    plain = json.loads(json.dumps([asdict(style) for style in styles]))
-    path.write_text(json.dumps({"sha256": styles_hash(plain), "styles": plain}, indent=1) + "\n")
-
-
-def _parse(stored: dict) -> HeldOutStyle:
-    def tuples(value: Any) -> Any:
-        return tuple(tuples(v) for v in value) if isinstance(value, list) else value
-
-    values: dict[str, Any] = {name: tuples(value) for name, value in stored.items()}
-    for name in ("log_gains", "offsets"):
-        values[name] = {sound: tuples(v) for sound, v in stored[name].items()}
-    return HeldOutStyle(**values)
+def held_out_list() -> StyleList:
+    """Every target clip meets all of them."""
+    return StyleList(MODE, read_held_out_styles())
 
 
 def draw_held_out_styles(seed: int = 2024) -> list[HeldOutStyle]:

@@ -57,15 +57,22 @@ def bilabial_openings(face: MeasuredFace, times: Float[Tensor, " n"]) -> Float[T
     sentence. Twice the window has 98 % and 53 %. A bilabial with a step of its window outside the
     clip or not valid is left out.
     """
+    return least_openings(face.opening, face.valid, times)
+
+
+def least_openings(
+    opening: Float[Tensor, " t"], valid: Bool[Tensor, " t"], times: Float[Tensor, " n"]
+) -> Float[Tensor, " seen"]:
+    """The same of any lips' `opening` in eye distances."""
     middle = (times.double() - CLOSURE_LEAD) * MOTION_RATE
     reach = CLOSURE_REACH * MOTION_RATE
     first, last = (middle - reach - 1e-6).ceil().long(), (middle + reach + 1e-6).floor().long()
     found = [
-        face.opening[start : stop + 1].min()
+        opening[start : stop + 1].min()
         for start, stop in zip(first.tolist(), last.tolist(), strict=True)
-        if start >= 0 and stop < len(face.valid) and bool(face.valid[start : stop + 1].all())
+        if start >= 0 and stop < len(valid) and bool(valid[start : stop + 1].all())
     ]
-    return 100 * torch.stack(found) if found else face.opening.new_zeros(0)
+    return 100 * torch.stack(found) if found else opening.new_zeros(0)
 
 
 def bilabial_closures(

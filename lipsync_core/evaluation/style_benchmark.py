@@ -1,4 +1,4 @@
-"""Is a style taken from its reference? Held-out styles on held-out clips.
+"""Is a style taken from its reference? Frozen lists of styles on held-out clips.
 
 A style is put on a target clip and on other clips of the same person. Whoever is judged hears the
 target's speech and sees the styled other clips; its lips are compared with the styled target. What
@@ -6,8 +6,9 @@ it gets with the right reference is set against what it gets with another style'
 none, and with an oracle: the style itself, put on the lips that it gives after unstyled references.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,13 +18,13 @@ from torch import Tensor, nn
 from ..landmarks import LIPS
 from ..training.motion_clips import lip_error
 from ..types import OnProgress
-from .held_out_styles import FAMILIES, GATED, Heard, HeldOutStyle, apply_style
+from .heard import Heard
 from .results import Row
 from .speakers import Speaker
 from .statistics import Estimate, difference, estimate, ratio
 from .style_clips import StyleClip
+from .style_list import Style, StyleList
 
-MODE = "held-out styles"
 CANDIDATES = 20
 """Styles that an output is told from, its own among them, by the change that it shows."""
 _SEED = 41
@@ -34,6 +35,8 @@ _PERCENT = 100
 class StyleTarget:
     """One held-out clip and the clips whose lips serve as its reference."""
 
+    number: int
+    """Of the target; it says which styles of a list the clip meets."""
     clip: StyleClip
     heard: Heard
     references: list[StyleClip]
@@ -55,15 +58,17 @@ def choose_targets(
         order = [j for j in torch.randperm(len(clips), generator=generator).tolist() if j != i]
         others = order[:references]
         chosen.append(
-            StyleTarget(clips[i], heard[i], [clips[j] for j in others], [heard[j] for j in others])
+            StyleTarget(
+                i, clips[i], heard[i], [clips[j] for j in others], [heard[j] for j in others]
+            )
         )
     return chosen
 
 
-def run_held_out_styles(
+def run_styles(
     speakers: dict[str, Speaker],
     targets: list[StyleTarget],
-    styles: tuple[HeldOutStyle, ...],
+    styles: StyleList,
     on_progress: OnProgress | None = None,
 ) -> Iterable[list[Row]]:
     """The rows of one target at a time; errors in % of the eye distance."""
@@ -78,47 +83,74 @@ def run_held_out_styles(
             on_progress(done + 1, len(targets))
 
 
-def _target_rows(
-    name: str, speaker: Speaker, target: StyleTarget, styles: tuple[HeldOutStyle, ...]
-) -> list[Row]:
-    clip = target.clip
-    true = [apply_style(style, clip.displacement, target.heard) for style in styles]
+def _target_rows(name: str, speaker: Speaker, target: StyleTarget, styles: StyleList) -> list[Row]:
+    clip, met = target.clip, styles.met(target.number)
     none = speaker.speak(clip, [])
-    seen = [speaker.speak(clip, _styled(target, style)) for style in styles]
+    seen = {i: speaker.speak(clip, _styled(target, styles.styles[i])) for i in met}
     plain = speaker.speak(clip, target.references)
-    oracles = [apply_style(style, plain, target.heard) for style in styles]
+    oracles = [style.apply(plain, target.heard) for style in styles.styles]
     generator = torch.Generator().manual_seed(_SEED)
     rows = []
-    for i, style in enumerate(styles):
+    for i in met:
+        style = styles.styles[i]
+        true = style.apply(clip.displacement, target.heard)
         # The next style of the same family: the reference is wrong in manner, not in kind.
-        family = [j for j, other in enumerate(styles) if other.family == style.family]
+        family = [j for j in met if styles.styles[j].family == style.family]
         other = seen[family[(family.index(i) + 1) % len(family)]]
-        outputs = {
-            "right": seen[i],
-            "other": other,
-            "none": none,
-            "oracle": oracles[i],
-        }
-        figures = {k: _error(v, true[i], clip.valid) for k, v in outputs.items()}
-        if style.family in GATED:
-            gate = target.heard[GATED[style.family]] * clip.valid
-            figures |= {f"{k} gated": _error(v, true[i], gate) for k, v in outputs.items()}
-        others = [j for j in torch.randperm(len(styles), generator=generator).tolist() if j != i]
-        shown, *rivals = (
-            _likeness(seen[i] - plain, oracles[j] - plain, clip.valid)
-            for j in [i, *others[: CANDIDATES - 1]]
-        )
-        figures["retrieved"] = float(all(shown > rival for rival in rivals))
+        outputs = {"right": seen[i], "other": other, "none": none, "oracle": oracles[i]}
+        figures = {k: _error(v, true, clip.valid) for k, v in outputs.items()}
+        gate = style.gate(target.heard)
+        if gate is not None:
+            gate = gate * clip.valid
+            figures |= {f"{k} gated": _error(v, true, gate) for k, v in outputs.items()}
+        order = torch.randperm(len(styles.styles), generator=generator).tolist()
+        rivals = [oracles[j] for j in order if j != i]
+        if styles.alike is not None:
+            rivals = _unlike(oracles[i], rivals, plain, clip.valid, styles.alike)
+        figures |= _retrieved(seen[i], plain, [oracles[i], *rivals[: CANDIDATES - 1]], clip.valid)
         notes = {"style": style.name, "family": style.family}
-        rows.append(Row(MODE, clip.name, clip.person, name, figures, notes=notes))
+        rows.append(Row(styles.mode, clip.name, clip.person, name, figures, notes=notes))
     return rows
 
 
-def _styled(target: StyleTarget, style: HeldOutStyle) -> list[StyleClip]:
+def _styled(target: StyleTarget, style: Style) -> list[StyleClip]:
     return [
-        replace(clip, displacement=apply_style(style, clip.displacement, heard))
+        replace(clip, displacement=style.apply(clip.displacement, heard))
         for clip, heard in zip(target.references, target.references_heard, strict=True)
     ]
+
+
+def _unlike(
+    own: Float[Tensor, "t points 3"],
+    rivals: list[Float[Tensor, "t points 3"]],
+    plain: Float[Tensor, "t points 3"],
+    valid: Tensor,
+    alike: float,
+) -> list[Float[Tensor, "t points 3"]]:
+    """The rivals that change the lips in another manner; none when the own style changes nothing,
+    as one of a sound that is not heard."""
+    change = own - plain
+    if not change.any():
+        return []
+    return [rival for rival in rivals if _likeness(change, rival - plain, valid) < alike]
+
+
+def _retrieved(
+    output: Float[Tensor, "t points 3"],
+    plain: Float[Tensor, "t points 3"],
+    candidates: list[Float[Tensor, "t points 3"]],
+    valid: Tensor,
+) -> dict[str, float]:
+    """Whether the first of the candidates is found: by its change of the lips ("retrieved"), and
+    as the nearest by lip error ("nearest"); nan without rivals."""
+    if len(candidates) == 1:
+        return {"retrieved": math.nan, "nearest": math.nan}
+    shown, *rivals = (_likeness(output - plain, c - plain, valid) for c in candidates)
+    near, *nearer = (_error(output, c, valid) for c in candidates)
+    return {
+        "retrieved": float(all(shown > rival for rival in rivals)),
+        "nearest": float(all(near < rival for rival in nearer)),
+    }
 
 
 def _likeness(
@@ -138,11 +170,11 @@ def _error(
     """Mean lip error over the weighted steps, % of the eye distance; nan without any."""
     weight = weight.to(predicted)
     if weight.sum() < 0.5:
-        return float("nan")
+        return math.nan
     return _PERCENT * float((lip_error(predicted, true) * weight).sum() / weight.sum())
 
 
-def summarise_held_out(rows: list[Row]) -> dict[str, dict[str, dict[str, Estimate]]]:
+def summarise_styles(rows: list[Row]) -> dict[str, dict[str, dict[str, Estimate]]]:
     """family -> speaker -> figure, each with its interval over target clips.
 
     Means over target clips, each of which is a mean over its styles. "captured" is the part of what
@@ -150,29 +182,55 @@ def summarise_held_out(rows: list[Row]) -> dict[str, dict[str, dict[str, Estimat
     single sounds count their sound's steps alone.
     """
     table: dict[str, dict[str, dict[str, Estimate]]] = {}
-    for family in FAMILIES:
-        of_family = [r for r in rows if r.mode == MODE and r.notes.get("family") == family]
+    for family, of_family in _families(rows).items():
         for subject in dict.fromkeys(row.subject for row in of_family):
             own = [row for row in of_family if row.subject == subject]
-            table.setdefault(family, {})[subject] = _summary(own, " gated" * (family in GATED))
+            table.setdefault(family, {})[subject] = _summary(own, _gated(own))
     return table
 
 
-def compare_held_out(rows: list[Row], subject: str) -> dict[str, dict[str, Estimate]]:
+def compare_styles(rows: list[Row], subject: str) -> dict[str, dict[str, Estimate]]:
     """family -> other speaker -> error of `subject` minus that of the other, right references
     both, clip by clip: below 0 where `subject` is better."""
+    return _compared(rows, subject, difference)
+
+
+def compare_relatively(rows: list[Row], subject: str) -> dict[str, dict[str, Estimate]]:
+    """The same as a part of the other's error: (subject - other) / other, means over clips both."""
+
+    def relative(own: list[float], others: list[float]) -> Estimate:
+        return ratio([a - b for a, b in zip(own, others, strict=True)], others)
+
+    return _compared(rows, subject, relative)
+
+
+def _compared(
+    rows: list[Row], subject: str, compare: Callable[[list[float], list[float]], Estimate]
+) -> dict[str, dict[str, Estimate]]:
     table: dict[str, dict[str, Estimate]] = {}
-    for family in FAMILIES:
-        of_family = [r for r in rows if r.mode == MODE and r.notes.get("family") == family]
-        figure = "right" + " gated" * (family in GATED)
+    for family, of_family in _families(rows).items():
+        figure = "right" + _gated(of_family)
         means = {
             name: _means([row for row in of_family if row.subject == name], figure)
             for name in dict.fromkeys(row.subject for row in of_family)
         }
         for name, values in means.items():
             if name != subject and subject in means:
-                table.setdefault(family, {})[name] = difference(means[subject], values)
+                table.setdefault(family, {})[name] = compare(means[subject], values)
     return table
+
+
+def _families(rows: list[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if "family" in row.notes:
+            found[row.notes["family"]].append(row)
+    return found
+
+
+def _gated(rows: list[Row]) -> str:
+    """How the figures end that count, in a family of a single sound or another."""
+    return " gated" * any("right gated" in row.figures for row in rows)
 
 
 def _means(rows: list[Row], figure: str) -> list[float]:
@@ -194,5 +252,6 @@ def _summary(rows: list[Row], suffix: str) -> dict[str, Estimate]:
     possible = [n - o for n, o in zip(error["none"], error["oracle"], strict=True)]
     summary = {f"error {name}": estimate(values) for name, values in error.items()}
     summary["captured"] = ratio(gained, possible)
-    summary["retrieved"] = estimate(_means(rows, "retrieved"))
+    for name in ("retrieved", "nearest"):
+        summary[name] = estimate(_means(rows, name))
     return summary

@@ -17,11 +17,13 @@ from ..sync.offset import score_sync
 from ..training.motion_clips import MotionClip, read_motion_clips
 from ..training.prepared import read_prepared
 from ..types import MOTION_RATE, LipMotion, SpeechFeatures, StyleReference
-from .alignments import phone_track, phones_of, read_alignment
-from .held_out_styles import Heard, sound_gates
+from .alignments import phone_track, phones_of, read_alignment, times_of
+from .heard import VISEMES, Heard, sound_gates
 
 LONGEST_REFERENCE = 30 * MOTION_RATE
 """Steps of a reference that are read."""
+VISEME_EDGE = 0.048
+"""Seconds, standard deviation; see phone_track."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class StyleClip:
     valid: Bool[Tensor, " t"]
     offset: int = 0
     """Steps by which the lips came after the sound before that was repaired."""
+    neutral: Float[Tensor, "points 3"] | None = None
+    """The person's shape at rest, where it is known, eye distances."""
 
     @property
     def steps(self) -> int:
@@ -84,10 +88,16 @@ def hear(clip: StyleClip, alignments: Path) -> Heard:
     """What sounds when in a GRID clip, by its word times and by the frozen gates."""
     path = alignments / f"{clip.name}.align"
     if not path.is_file():
-        raise TrainingError(f"no alignment {path}: the held-out styles need the word times of GRID")
-    phones = phone_track(phones_of(read_alignment(path)), clip.steps)
-    clusters, _ = sound_gates()(clip.speech.features)
-    return Heard(phones, clusters)
+        raise TrainingError(f"no alignment {path}: the list of styles needs the word times of GRID")
+    phones = phones_of(read_alignment(path))
+    clusters, components = sound_gates()(clip.speech.features)
+    return Heard(
+        phone_track(phones, clip.steps),
+        phone_track(phones, clip.steps, edge=VISEME_EDGE, shapes=VISEMES),
+        clusters,
+        components,
+        times_of(phones),
+    )
 
 
 def without_offset(clip: StyleClip, expert: SyncExpert) -> StyleClip:
@@ -99,13 +109,12 @@ def without_offset(clip: StyleClip, expert: SyncExpert) -> StyleClip:
     late, steps = max(score.offset, 0), clip.steps
     early, length = max(-score.offset, 0), steps - abs(score.offset)
     features = clip.speech.features[early : early + length]
-    return StyleClip(
-        clip.name,
-        clip.person,
-        replace(clip.speech, features=features),
-        clip.displacement[late : late + length],
-        clip.valid[late : late + length],
-        score.offset,
+    return replace(
+        clip,
+        speech=replace(clip.speech, features=features),
+        displacement=clip.displacement[late : late + length],
+        valid=clip.valid[late : late + length],
+        offset=score.offset,
     )
 
 

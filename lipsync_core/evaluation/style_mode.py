@@ -22,21 +22,24 @@ from ..sync.offset import LEAST_STEPS
 from ..types import OnProgress, SpeechFeatures
 from .bench import UNFIT, check_window
 from .clips import EvaluationClip
-from .held_out_styles import read_held_out_styles
+from .drawn_styles import MODE as DRAWN
+from .held_out_styles import held_out_list
 from .measured_face import measure_face
+from .own_speech import MODE as OWN_SPEECH
+from .own_speech import own_speech_row
 from .people_benchmark import MODE as PEOPLE
 from .people_benchmark import run_people
 from .results import Results
 from .running import with_seen
 from .speakers import Speaker
-from .style_benchmark import MODE as HELD_OUT
-from .style_benchmark import choose_targets, run_held_out_styles
+from .style_benchmark import StyleTarget, choose_targets, run_styles
 from .style_clips import StyleClip, hear, without_offset
+from .style_list import StyleList
 
 MEASURED = "measured"
 """Folder, inside the run's, of what was measured of each clip."""
 REFERENCES = 3
-"""Clips that show a held-out style: 9 s of GRID."""
+"""Clips that show a style: 9 s of GRID."""
 
 
 def measure_style_clips(
@@ -122,7 +125,21 @@ def _style_clip(
         speech=SpeechFeatures(measured["speech"], encoder),
         displacement=measured["points"] - neutral,
         valid=measured["valid"],
+        neutral=neutral,
     )
+
+
+def _add_own_speech(
+    speakers: Mapping[str, Speaker], targets: Sequence[StyleTarget], results: Results
+) -> None:
+    for target in targets:
+        if not results.has(OWN_SPEECH, target.clip.name):
+            results.add(
+                [
+                    own_speech_row(name, speaker, target.clip, target.heard)
+                    for name, speaker in speakers.items()
+                ]
+            )
 
 
 def run_style(
@@ -133,12 +150,14 @@ def run_style(
     alignments: Path | None = None,
     expert: SyncExpert | None = None,
     targets: int | None = None,
+    lists: Sequence[StyleList] | None = None,
     seen: Mapping[str, list[str]] | None = None,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Adds the rows of both style benchmarks that `results` does not have yet.
+    """Adds the rows of the style benchmarks that `results` does not have yet.
 
-    Held-out styles need the word times of `alignments`. People need clips of two at least, and an
+    The lists of styles (default: held-out styles) need the word times of `alignments`; with the
+    drawn styles go the figures of the clips' own speech. People need clips of two at least, and an
     `expert` that repairs each clip's sound offset first. seen: person -> weights that know them.
     EvaluationError when the clips allow neither, or are too few.
     """
@@ -152,14 +171,17 @@ def run_style(
     if alignments is not None:
         if len(clips) <= REFERENCES:
             raise EvaluationError(
-                f"{len(clips)} clips: held-out styles need a target and {REFERENCES} others that "
+                f"{len(clips)} clips: lists of styles need a target and {REFERENCES} others that "
                 "show the style; name more clips"
             )
         heard = [hear(clip, alignments) for clip in clips]
         chosen = choose_targets(list(clips), heard, targets or len(clips), REFERENCES)
-        todo = [t for t in chosen if not results.has(HELD_OUT, t.clip.name)]
-        for rows in run_held_out_styles(judged, todo, read_held_out_styles(), on_progress):
-            results.add(rows)
+        for styles in (held_out_list(),) if lists is None else lists:
+            todo = [t for t in chosen if not results.has(styles.mode, t.clip.name)]
+            for rows in run_styles(judged, todo, styles, on_progress):
+                results.add(rows)
+            if styles.mode == DRAWN:
+                _add_own_speech(judged, chosen, results)
     if expert is not None and people > 1:
         repaired = [without_offset(clip, expert) for clip in clips]
         done = frozenset(clip.name for clip in repaired if results.has(PEOPLE, clip.name))
