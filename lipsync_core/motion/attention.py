@@ -9,6 +9,9 @@ from torch import Tensor, nn
 _HIDDEN = -1e4
 """Finite, so that a step with nothing to see gets no NaN."""
 
+Table = tuple[Tensor, Tensor]
+"""Keys and values of a set, in the form in which one layer looks them up."""
+
 
 class SequenceDropout(nn.Module):
     """Dropout of whole channels of a sequence: one random number per channel, not per step."""
@@ -101,23 +104,17 @@ class CrossAttention(nn.Module):
     def _split(self, x: Float[Tensor, "n t w"]) -> Float[Tensor, "n h t c"]:
         return rearrange(x, "n t (h c) -> n h t c", h=self.heads)
 
+    def table(self, keys: Float[Tensor, "b r w"], values: Float[Tensor, "b r w"]) -> Table:
+        """The set as it is looked up, "b h r c" each: made once, however often it is."""
+        return self._split(self.key(keys)), self._split(self.value(values))
+
     def forward(
-        self,
-        x: Float[Tensor, "b q w"],
-        keys: Float[Tensor, "b r w"],
-        values: Float[Tensor, "b r w"],
-        log_weight: Float[Tensor, "b g r"],
+        self, x: Float[Tensor, "b q w"], table: Table, log_weight: Float[Tensor, "b g r"]
     ) -> Float[Tensor, "b q w"]:
         """The q steps are those of g clips laid end to end."""
         steps = x.shape[1] // log_weight.shape[1]
         bias = log_weight.repeat_interleave(steps, dim=1)[:, None]
-        attended = _attend(
-            self._split(self.query(self.norm(x))),
-            self._split(self.key(keys)),
-            self._split(self.value(values)),
-            bias,
-        )
-        return self.out(attended)
+        return self.out(_attend(self._split(self.query(self.norm(x))), *table, bias))
 
 
 class StaticStyle(nn.Module):
@@ -132,14 +129,15 @@ class StaticStyle(nn.Module):
         self.code = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
         self.scale, self.shift = nn.Linear(width, width), nn.Linear(width, width)
 
+    def table(self, keys: Float[Tensor, "b r w"], values: Float[Tensor, "b r w"]) -> Table:
+        """The set as it is."""
+        return keys, values
+
     def forward(
-        self,
-        x: Float[Tensor, "b q w"],
-        keys: Float[Tensor, "b r w"],
-        values: Float[Tensor, "b r w"],
-        log_weight: Float[Tensor, "b g r"],
+        self, x: Float[Tensor, "b q w"], table: Table, log_weight: Float[Tensor, "b g r"]
     ) -> Float[Tensor, "b q w"]:
         """As CrossAttention; the keys are not looked at."""
+        _, values = table
         steps = x.shape[1] // log_weight.shape[1]
         logits = self.query(values).transpose(1, 2).float() + log_weight
         code = self.code(torch.softmax(logits, dim=-1).to(values) @ values)

@@ -6,17 +6,68 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import SpeechError
 from ..types import LipMotion, OnProgress, SpeechFeatures, StyleReference
 from .basis import check_basis
 from .predictor import MotionPredictor, Reach, StylePairs
 
-_CHUNK = 512
+CHUNK = 256
 """Steps predicted at once, fewer when the reference is long."""
 _LARGEST_LOOK_UP = 4_000_000
 """Steps times pairs of one attention map."""
 
 
-@torch.no_grad()
+class StyledPredictor:
+    """A predictor that speaks in one style: what it looks up is worked out once.
+
+    Its two parts are functions of a stretch of time, and may be called for any stretches that
+    hold enough of what is around the steps in question: `encoder_reach` and `decoder_reach`.
+
+    Raises ValueError when style and predictor do not speak of the same encoder and basis.
+    """
+
+    def __init__(
+        self, predictor: MotionPredictor, style: StyleReference | None = None, strength: float = 1.0
+    ):
+        self.predictor = predictor
+        self.strength = strength if style is not None else 0.0
+        with torch.no_grad():
+            none = predictor.null_key.new_zeros(1, 0, predictor.config.width)
+            self._free = predictor.tables(StylePairs(none, none))
+            self._styled, self._log_weight = self._free, none.new_zeros(0)
+            if style is not None and strength != 0:
+                pairs, self._log_weight = style_pairs(predictor, style)
+                self._styled = predictor.tables(pairs)
+
+    @property
+    def chunk(self) -> int:
+        """How many steps of motion to ask for at once, to be quick within bounded memory."""
+        return max(64, min(CHUNK, _LARGEST_LOOK_UP // max(len(self._log_weight), 1)))
+
+    @torch.no_grad()
+    def tokens(self, speech: Float[Tensor, "t d"]) -> Float[Tensor, "t w"]:
+        """Speech features as the predictor hears them."""
+        return _encode(self.predictor, speech)
+
+    @torch.no_grad()
+    def motion(self, tokens: Float[Tensor, "t w"]) -> Float[Tensor, "t m"]:
+        """Coefficients in eye distances, on the CPU."""
+        if self.strength == 1:
+            return self._decode(tokens, styled=True).cpu()
+        motion = self._decode(tokens, styled=False)
+        if self.strength != 0:
+            motion = motion + self.strength * (self._decode(tokens, styled=True) - motion)
+        return motion.cpu()
+
+    def _decode(self, tokens: Float[Tensor, "t w"], styled: bool) -> Float[Tensor, "t m"]:
+        present = torch.ones(1, 1, len(tokens), dtype=torch.bool, device=tokens.device)
+        tables = self._styled if styled else self._free
+        log_weight = self._log_weight if styled else self._log_weight[:0]
+        return self.predictor.decode(tokens[None, None], present, tables, log_weight[None, None])[
+            0, 0
+        ]
+
+
 def predict_lip_motion(
     predictor: MotionPredictor,
     speech: SpeechFeatures,
@@ -29,21 +80,19 @@ def predict_lip_motion(
     `strength` is a guidance scale: 0 gives the style-free motion, 1 the style as seen, more than 1
     exaggerates it. Without a style the motion is style-free.
 
-    Raises ValueError when speech, style and predictor do not speak of the same encoder and basis.
+    Raises SpeechError for speech without a step, ValueError when speech, style and predictor do
+    not speak of the same encoder and basis.
     """
-    _check_encoder(speech.encoder, predictor.config.encoder)
-    tokens = _tokens(predictor, speech.features)
-    if style is None or strength == 0:
-        motion = _decode(predictor, tokens, _no_pairs(predictor), tokens.new_zeros(0), on_progress)
-    else:
-        pairs, log_weight = style_pairs(predictor, style)
-        motion = _decode(predictor, tokens, pairs, log_weight, on_progress)
-        if strength != 1:
-            free = _decode(predictor, tokens, _no_pairs(predictor), tokens.new_zeros(0), None)
-            motion = free + strength * (motion - free)
+    check_speech(speech, predictor)
+    if len(speech.features) == 0:
+        raise SpeechError("there is no step of speech: give speech of at least 40 ms")
+    styled = StyledPredictor(predictor, style, strength)
+    tokens = _in_windows(styled.tokens, speech.features, predictor.encoder_reach, CHUNK, None)
+    motion = _in_windows(styled.motion, tokens, predictor.decoder_reach, styled.chunk, on_progress)
     return LipMotion(motion, torch.ones(len(motion), dtype=torch.bool), predictor.config.basis)
 
 
+@torch.no_grad()
 def style_pairs(
     predictor: MotionPredictor, style: StyleReference
 ) -> tuple[StylePairs, Float[Tensor, " r"]]:
@@ -51,13 +100,19 @@ def style_pairs(
 
     Each clip is encoded by itself, so nothing is heard across the clips' borders.
     """
-    _check_encoder(style.speech.encoder, predictor.config.encoder)
+    check_speech(style.speech, predictor)
     check_basis(style.motion.basis, predictor.config.basis)
     device = predictor.null_key.device
     keys, values, weights = [], [], []
     for clip in style.clip.unique():
         inside = style.clip == clip
-        tokens = _tokens(predictor, style.speech.features[inside])
+        tokens = _in_windows(
+            lambda speech: _encode(predictor, speech),
+            style.speech.features[inside],
+            predictor.encoder_reach,
+            CHUNK,
+            None,
+        )
         seen = style.motion.valid[inside].to(device)
         motion = style.motion.coefficients[inside].to(device).float()
         pairs = predictor.pair(tokens[None], motion[None], seen[None])
@@ -67,41 +122,19 @@ def style_pairs(
     return StylePairs(torch.cat(keys)[None], torch.cat(values)[None]), torch.cat(weights).log()
 
 
-def _check_encoder(found: str, needed: str) -> None:
-    if found != needed:
+def check_speech(speech: SpeechFeatures, predictor: MotionPredictor) -> None:
+    """ValueError when the predictor listens with another encoder."""
+    if speech.encoder != predictor.config.encoder:
         raise ValueError(
-            f"speech features of {found}, {needed} is needed: encode the speech again with this "
-            "predictor's encoder"
+            f"speech features of {speech.encoder}, {predictor.config.encoder} is needed: encode "
+            "the speech again with this predictor's encoder"
         )
 
 
-def _no_pairs(predictor: MotionPredictor) -> StylePairs:
-    none = predictor.null_key.new_zeros(1, 0, predictor.config.width)
-    return StylePairs(none, none)
-
-
-def _tokens(predictor: MotionPredictor, speech: Float[Tensor, "t d"]) -> Float[Tensor, "t w"]:
-    def encode(piece: Float[Tensor, "t d"]) -> Float[Tensor, "t w"]:
-        piece = piece.to(predictor.null_key.device).float()
-        present = torch.ones(1, len(piece), dtype=torch.bool, device=piece.device)
-        return predictor.encode(piece[None], present)[0]
-
-    return _in_windows(encode, speech, predictor.encoder_reach, _CHUNK, None)
-
-
-def _decode(
-    predictor: MotionPredictor,
-    tokens: Float[Tensor, "t w"],
-    pairs: StylePairs,
-    log_weight: Float[Tensor, " r"],
-    on_progress: OnProgress | None,
-) -> Float[Tensor, "t m"]:
-    def decode(piece: Float[Tensor, "t w"]) -> Float[Tensor, "t m"]:
-        present = torch.ones(1, 1, len(piece), dtype=torch.bool, device=piece.device)
-        return predictor.decode(piece[None, None], present, pairs, log_weight[None, None])[0, 0]
-
-    chunk = max(64, min(_CHUNK, _LARGEST_LOOK_UP // max(len(log_weight), 1)))
-    return _in_windows(decode, tokens, predictor.decoder_reach, chunk, on_progress).cpu()
+def _encode(predictor: MotionPredictor, speech: Float[Tensor, "t d"]) -> Float[Tensor, "t w"]:
+    speech = speech.to(predictor.null_key.device).float()
+    present = torch.ones(1, len(speech), dtype=torch.bool, device=speech.device)
+    return predictor.encode(speech[None], present)[0]
 
 
 def _in_windows(

@@ -7,8 +7,9 @@ sound is spoken with the lips that this person gave to like sounds (Zhong et al.
 Lip Sync via Audio-Aware Style Reference", https://arxiv.org/abs/2408.05412).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from einops import rearrange
@@ -21,6 +22,7 @@ from .attention import (
     SelfAttentionBlock,
     SequenceDropout,
     StaticStyle,
+    Table,
     band_bias,
 )
 from .basis import LipMotionBasis
@@ -186,28 +188,35 @@ class MotionPredictor(Model):
         value = self.pair_value(torch.cat([tokens, moved.to(tokens)], dim=-1))
         return StylePairs(self.key_norm(tokens), value)
 
+    def tables(self, pairs: StylePairs) -> tuple[Table, ...]:
+        """What each layer of the decoder looks up: the null style's slot and the pairs."""
+        b = len(pairs.keys)
+        keys = torch.cat([self.null_key.expand(b, 1, -1).to(pairs.keys), pairs.keys], dim=1)
+        values = torch.cat([self.null_value.expand(b, 1, -1).to(pairs.values), pairs.values], dim=1)
+        layers = cast(Iterable[CrossAttention | StaticStyle], self.look_up)
+        return tuple(layer.table(keys, values) for layer in layers)
+
     def decode(
         self,
         tokens: Float[Tensor, "b g t w"],
         present: Bool[Tensor, "b g t"],
-        pairs: StylePairs,
+        tables: tuple[Table, ...],
         log_weight: Float[Tensor, "b g r"],
     ) -> Float[Tensor, "b g t m"]:
         """Coefficients in eye distances for b groups of g clips.
 
-        The clips of a group share its pairs; clip by clip, `log_weight` is added to the attention
-        logits of a pair: -inf hides it. With every pair hidden, or none, it is the null style.
+        The clips of a group share its `tables` of r pairs; clip by clip, `log_weight` is added to
+        the attention logits of a pair: -inf hides it. With every pair hidden, or none, it is the
+        null style.
         """
         b, g, t = present.shape
         if self.config.reading == NONE:
             log_weight = torch.full_like(log_weight, -torch.inf)
-        keys = torch.cat([self.null_key.expand(b, 1, -1).to(pairs.keys), pairs.keys], dim=1)
-        values = torch.cat([self.null_value.expand(b, 1, -1).to(pairs.values), pairs.values], dim=1)
         weight = nn.functional.pad(log_weight, (1, 0))
         bias = band_bias(rearrange(present, "b g t -> (b g) t"), *self.attention_band)
         x = rearrange(tokens, "b g t w -> b (g t) w")
-        for look_up, block in zip(self.look_up, self.decoder, strict=True):
-            x = x + look_up(x, keys, values, weight)
+        for look_up, table, block in zip(self.look_up, tables, self.decoder, strict=True):
+            x = x + look_up(x, table, weight)
             x = block(rearrange(x, "b (g t) w -> (b g) t w", t=t), bias)
             x = rearrange(x, "(b g) t w -> b (g t) w", b=b)
         motion = self.motion_out(x).float() * self.motion_scale
@@ -238,6 +247,6 @@ class MotionPredictor(Model):
         shown = rearrange(sees[..., None] & (valid & shows)[:, None], "b i j t -> b i (j t)")
         log_weight = torch.zeros_like(shown, dtype=torch.float32).masked_fill(~shown, -torch.inf)
         grouped_tokens = rearrange(tokens, "(b g) t w -> b g t w", b=b)
-        predicted = self.decode(grouped_tokens, valid, grouped, log_weight)
+        predicted = self.decode(grouped_tokens, valid, self.tables(grouped), log_weight)
         base = self.base_out(grouped_tokens).float() * self.motion_scale
         return predicted, base
