@@ -70,7 +70,7 @@ def draw_timbre(generator: torch.Generator) -> Timbre:
     )
 
 
-def play(timbre: Timbre, midi: float, seconds: float, generator: torch.Generator) -> Waveform:
+def play(timbre: Timbre, midi: int, seconds: float, generator: torch.Generator) -> Waveform:
     """One note; `midi` 69 is 440 Hz."""
     count = samples(seconds)
     time = torch.arange(count) / RATE

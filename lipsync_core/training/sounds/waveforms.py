@@ -129,7 +129,7 @@ def harmonics(pitch: Waveform, amplitudes: list[float], stretch: float = 0.0) ->
     return total
 
 
-def add_at(total: Waveform, start: int, piece: Waveform) -> None:
+def add_at(total: Float[Tensor, " n"], start: int, piece: Float[Tensor, " m"]) -> None:
     """Adds `piece` into `total` from sample `start` on; what lies outside is left out."""
     first, stop = max(start, 0), min(start + len(piece), len(total))
     if stop > first:
