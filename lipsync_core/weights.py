@@ -65,6 +65,19 @@ SPEECH_ENCODER = Weight(
 WEIGHTS = (FACE_LANDMARKER, SPEECH_ENCODER)
 """What the pack needs to run."""
 
+PHONEME_ENCODER = Weight(
+    name="asr_waveform.hama",
+    what="hama's phoneme recogniser: an ablation of the speech encoder",
+    licence="Apache-2.0 (hamanlp/hama; named in the wheel's metadata)",
+    url="https://pypi.org/project/hama/1.7.0/",
+    package="hama",
+    package_file="assets/asr_waveform.hama",
+    sha256=("a9fcfe73e179ca48e399cd76a90a6b3e1887bf5037ecc52b778d13a149563328",),
+    requirement="hama==1.7.0",
+)
+SPEECH_ENCODERS = {"whisper-tiny": SPEECH_ENCODER, "phonemes": PHONEME_ENCODER}
+"""What a user types -> what hears the speech. Shipped models listen with the first."""
+
 PERCEPTUAL_NETWORK = Weight(
     name="alex_shift_tolerant.pth",
     what="shift-tolerant AlexNet with the linear layers of ST-LPIPS",

@@ -1,147 +1,35 @@
-"""The pretrained speech encoder: Whisper-tiny's, read from whichever file holds it.
-
-Whisper (Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision",
-https://arxiv.org/abs/2212.04356) has its own log-mel recipe, repeated here.
-"""
+"""The pretrained speech encoder that a file holds."""
 
 from pathlib import Path
-from typing import Any
 
-import torch
-from einops import rearrange, reduce
-from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from ..errors import ModelError
 from .ctranslate2 import read_ctranslate2, to_transformers_names
+from .hama import is_hama, read_hama
+from .phonemes import build_phoneme_encoder
+from .whisper import build_whisper
+from .windows import SAMPLE_RATE, SpeechEncoder
 
-SAMPLE_RATE = 16_000
-WINDOW_SECONDS = 10
-"""The encoder always hears windows of this length, so a step's position in them is bounded."""
-STEPS_PER_WINDOW = WINDOW_SECONDS * 25
-_FFT, _HOP, _MELS, _HEAD_WIDTH = 400, 160, 80, 64
-_PEAK = 1.5
-"""log10 of the strongest mel power of a window after levelling: that of clear speech."""
-_SILENT_PEAK = _PEAK - 5.0
-"""Windows whose peak is below it are not raised further: noise must not be taken for speech."""
-_RANGE = 8.0
-"""log10 of the power range under the peak that Whisper sees."""
-
-
-class SpeechEncoder(nn.Module):
-    """Whisper's encoder on levelled windows of 10 s."""
-
-    def __init__(self, network: nn.Module, layers: tuple[int, int] = (2, 4)):
-        super().__init__()
-        import librosa
-
-        self.network = network
-        self.layers = layers
-        mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=_FFT, n_mels=_MELS)
-        self.mel_filters: Tensor
-        self.register_buffer("mel_filters", torch.from_numpy(mel))
-        self.fft_window: Tensor
-        self.register_buffer("fft_window", torch.hann_window(_FFT))
-
-    @property
-    def id(self) -> str:
-        """Names what makes the features: features of two ids never meet."""
-        return "whisper-tiny:" + "+".join(str(layer) for layer in self.layers)
-
-    @property
-    def width(self) -> int:
-        """Features per step."""
-        config: Any = self.network.config
-        return config.d_model * len(self.layers)
-
-    def log_mel(self, windows: Float[Tensor, "b n"]) -> Float[Tensor, "b mel frames"]:
-        """Whisper's log-mel at 100 Hz, levelled so that quiet and loud speech look alike.
-
-        Each window is judged by its own strongest mel power alone.
-        """
-        spectrum = torch.stft(windows, _FFT, _HOP, window=self.fft_window, return_complex=True)
-        power = spectrum[..., :-1].abs().square()
-        log = (self.mel_filters @ power).clamp_min(1e-12).log10()
-        peak = reduce(log, "b mel frames -> b 1 1", "max")
-        levelled = log + (_PEAK - peak.clamp_min(_SILENT_PEAK))
-        return (levelled.clamp_min(_PEAK - _RANGE) + 4) / 4
-
-    def forward(self, windows: Float[Tensor, "b n"]) -> Float[Tensor, "b t d"]:
-        """Features of 10 s windows of 16 kHz sound at 25 Hz: two layers side by side."""
-        states = self.network(self.log_mel(windows), output_hidden_states=True).hidden_states
-        features = torch.cat([states[layer] for layer in self.layers], dim=-1)
-        return reduce(features, "b (t pair) d -> b t d", "mean", pair=2)
+__all__ = ["SAMPLE_RATE", "SpeechEncoder", "load_speech_encoder"]
 
 
 def load_speech_encoder(path: Path) -> SpeechEncoder:
-    """Whisper-tiny's encoder from a safetensors file of transformers' layout, or from a
-    CTranslate2 `model.bin`.
+    """Whisper-tiny's encoder from a safetensors file of transformers' layout or from a CTranslate2
+    `model.bin`; or hama's phoneme recogniser from its `asr_waveform.hama`.
 
     Raises ModelError when the file is missing, damaged, or holds another model.
     """
     if not path.is_file():
         raise ModelError(f"no speech encoder at {path}: check the name, or run install.py")
+    if is_hama(path):
+        return build_phoneme_encoder(read_hama(path), path)
     if path.suffix == ".safetensors":
         try:
-            tensors = load_file(path)
+            return build_whisper(load_file(path), path)
         except (SafetensorError, OSError) as error:
             raise ModelError(
                 f"{path} is not a readable .safetensors file ({error}): get it again"
             ) from error
-    else:
-        tensors = to_transformers_names(read_ctranslate2(path))
-    return SpeechEncoder(_whisper_encoder(_encoder_tensors(tensors), path)).eval()
-
-
-def _encoder_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    found = {}
-    for name, tensor in tensors.items():
-        name = name.removeprefix("model.")
-        if name.startswith("encoder."):
-            found[name.removeprefix("encoder.")] = tensor.float()
-    return found
-
-
-def _whisper_encoder(tensors: dict[str, Tensor], path: Path) -> nn.Module:
-    from transformers import WhisperConfig
-    from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-    needed = ("conv1.weight", "embed_positions.weight", "layers.0.fc1.weight")
-    if missing := [name for name in needed if name not in tensors]:
-        raise ModelError(f"{path} lacks {missing} of Whisper's encoder: pick Whisper-tiny's file")
-    width = tensors["conv1.weight"].shape[0]
-    positions = 2 * STEPS_PER_WINDOW
-    config = WhisperConfig(
-        d_model=width,
-        num_mel_bins=tensors["conv1.weight"].shape[1],
-        encoder_layers=1 + max(int(n.split(".")[1]) for n in tensors if n.startswith("layers.")),
-        encoder_attention_heads=width // _HEAD_WIDTH,
-        encoder_ffn_dim=tensors["layers.0.fc1.weight"].shape[0],
-        max_source_positions=positions,
-    )
-    if (width, config.encoder_layers) != (384, 4):
-        raise ModelError(
-            f"{path} holds an encoder of {config.encoder_layers} layers, width {width}; "
-            "Whisper-tiny has 4 of 384: pick Whisper-tiny's file"
-        )
-    tensors["embed_positions.weight"] = tensors["embed_positions.weight"][:positions].clone()
-    network = WhisperEncoder(config)
-    try:
-        network.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        raise ModelError(f"{path} does not hold a whole Whisper encoder: {error}") from error
-    return network.requires_grad_(False)
-
-
-def pad_windows(
-    waveform: Float[Tensor, " n"], start: int, count: int, hop: int, length: int
-) -> Float[Tensor, "count length"]:
-    """`count` windows of `length` samples, the first at `start` (may be negative), `hop` apart;
-    zeros beyond the ends."""
-    stop = start + (count - 1) * hop + length
-    inside = waveform[max(start, 0) : min(stop, len(waveform))]
-    left = max(-start, 0)
-    padded = nn.functional.pad(inside, (left, stop - start - left - len(inside)))
-    return rearrange(padded.unfold(0, length, hop), "count length -> count length")
+    return build_whisper(to_transformers_names(read_ctranslate2(path)), path)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..errors import SpeechError
 from ..media.audio_file import resample
 from ..types import MOTION_RATE, Audio, OnProgress, SpeechFeatures
-from .encoder import SAMPLE_RATE, WINDOW_SECONDS, SpeechEncoder, pad_windows
+from .windows import SAMPLE_RATE, WINDOW_SECONDS, SpeechEncoder, pad_windows
 
 CONTEXT_SECONDS = 1
 HOP_SECONDS = WINDOW_SECONDS - 2 * CONTEXT_SECONDS
@@ -36,7 +36,6 @@ def encode_speech(
     Raises SpeechError for audio that is empty, not finite, or shorter than 40 ms.
     """
     waveform = _checked(audio)
-    parameter = next(encoder.network.parameters())
     steps = speech_steps(audio.duration)
     windows = math.ceil(steps / _HOP_STEPS)
     pieces: list[Float[Tensor, "t d"]] = []
@@ -46,7 +45,7 @@ def encode_speech(
         heard = pad_windows(
             waveform, start, count, HOP_SECONDS * SAMPLE_RATE, WINDOW_SECONDS * SAMPLE_RATE
         )
-        features = encoder(heard.to(parameter.device))
+        features = encoder(heard.to(encoder.device))
         kept = features[:, _CONTEXT_STEPS : _CONTEXT_STEPS + _HOP_STEPS]
         pieces.append(kept.flatten(0, 1).float().cpu())
         if on_progress is not None:

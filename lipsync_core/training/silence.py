@@ -8,8 +8,8 @@ from jaxtyping import Float, Float16
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..audio.encoder import SAMPLE_RATE, SpeechEncoder
 from ..audio.features import encode_speech
+from ..audio.windows import SAMPLE_RATE, SpeechEncoder
 from ..checkpoint import save_tensors
 from ..media.audio_file import read_audio, resample
 from ..types import MOTION_RATE, Audio
@@ -18,12 +18,14 @@ from .sounds.waveforms import integer, log_uniform, uniform
 
 SILENCE_FILE = "silence.safetensors"
 SECONDS = 4
+_STEPS = SECONDS * MOTION_RATE
 _SETTLED = 5
 """Steps after the end of speech from which on silence is heard."""
 _NOISE_LEVELS = (0.0, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Standard deviation of the noise left in a silence; full scale is 1."""
 SOUND_PIECES = 160
 """Pieces of sounds that are no speech."""
+ALONE, AFTER, BEFORE = "alone", "after speech", "before speech"
 _OFTEN = ("music", "laughter")
 """Kinds that are heard three times as often as others: the most varied, or most like speech."""
 _GAPS = (0.08, 0.5)
@@ -43,7 +45,7 @@ def silent_speech(
     pieces = []
     for level in _NOISE_LEVELS:
         noise = level * torch.randn(2 * length, generator=generator)
-        pieces += list(_heard(encoder, noise, 0).split(SECONDS * MOTION_RATE))
+        pieces += list(_heard(encoder, noise, 0).split(_STEPS))
     for number, audio in enumerate(speech):
         level = _NOISE_LEVELS[number % len(_NOISE_LEVELS)]
         noise = level * torch.randn(length + SAMPLE_RATE, generator=generator)
@@ -52,7 +54,15 @@ def silent_speech(
         pieces.append(_heard(encoder, after, start))
         before = torch.cat([noise, audio.waveform])
         pieces.append(_heard(encoder, before, 0))
-    return torch.stack([piece[: SECONDS * MOTION_RATE] for piece in pieces]).half()
+    return torch.stack([piece[:_STEPS] for piece in pieces]).half()
+
+
+def sound_plan(count: int) -> list[tuple[str, str]]:
+    """The kind of each of `count` pieces, in turns, and where it is heard: ALONE, AFTER or BEFORE
+    speech. 51 pieces hold every kind in every place."""
+    kinds = [kind for kind in KINDS for _ in range(3 if kind in _OFTEN else 1)]
+    places = (ALONE, AFTER, BEFORE)
+    return [(kinds[i % len(kinds)], places[i // len(kinds) % 3]) for i in range(count)]
 
 
 def sounds_without_speech(
@@ -61,33 +71,30 @@ def sounds_without_speech(
     generator: torch.Generator,
     count: int = SOUND_PIECES,
 ) -> Float16[Tensor, "n t d"]:
-    """Features of `count` pieces of 4 s of KINDS in turns: alone, after and before `speech`
-    (16 kHz), a short gap between, at levels like speech's and far below."""
-    kinds = [kind for kind in KINDS for _ in range(3 if kind in _OFTEN else 1)]
+    """Features of `count` pieces of 4 s of sounds that are no speech: alone, after and before one
+    of `speech` (16 kHz), a short gap between, at levels like speech's and far below."""
     pieces = []
-    for number in range(count):
-        kind = kinds[number % len(kinds)]
-        place = (number // len(kinds)) % 3 if speech else 0
-        if place == 0:
+    for kind, place in sound_plan(count):
+        if place == ALONE or not speech:
             pieces.append(_alone(encoder, kind, generator))
-            continue
-        spoken = _without_end(speech[integer(generator, 0, len(speech))].waveform)
-        pieces.append(_beside(encoder, kind, spoken, place == 1, generator))
-    return torch.stack(pieces).half()
+        else:
+            spoken = _without_end(speech[integer(generator, 0, len(speech))].waveform)
+            pieces.append(_beside(encoder, kind, spoken, place, generator))
+    return torch.stack(pieces).half() if pieces else torch.empty(0, _STEPS, encoder.width).half()
 
 
 def _alone(encoder: SpeechEncoder, kind: str, generator: torch.Generator) -> Float[Tensor, "t d"]:
     """4 s from the midst of 8."""
     sound = draw_sound(kind, 2.0 * SECONDS, generator)
-    start = integer(generator, 0, SECONDS * MOTION_RATE + 1)
-    return _heard(encoder, sound.waveform, start)[: SECONDS * MOTION_RATE]
+    start = integer(generator, 0, _STEPS + 1)
+    return _heard(encoder, sound.waveform, start)[:_STEPS]
 
 
 def _beside(
     encoder: SpeechEncoder,
     kind: str,
     spoken: Float[Tensor, " n"],
-    after: bool,
+    place: str,
     generator: torch.Generator,
 ) -> Float[Tensor, "t d"]:
     """4 s from the end of speech on, gap included; or the 4 s with which a sound begins."""
@@ -95,11 +102,11 @@ def _beside(
     gap = torch.zeros(round(uniform(generator, *_GAPS) * SAMPLE_RATE))
     gap = gap + 1e-4 * torch.randn(len(gap), generator=generator)
     sound = draw_sound(kind, SECONDS + 0.1, generator, float(loud)).waveform
-    if not after:
-        return _heard(encoder, torch.cat([sound, gap, spoken]), 0)[: SECONDS * MOTION_RATE]
+    if place == BEFORE:
+        return _heard(encoder, torch.cat([sound, gap, spoken]), 0)[:_STEPS]
     start = -(-len(spoken) * MOTION_RATE // SAMPLE_RATE) + 1
     heard = _heard(encoder, torch.cat([spoken, gap, sound]), start)
-    return heard[: SECONDS * MOTION_RATE]
+    return heard[:_STEPS]
 
 
 def _without_end(waveform: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
@@ -111,16 +118,21 @@ def _without_end(waveform: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
 
 
 def prepare_silence(
-    videos: list[Path], folder: Path, encoder: SpeechEncoder, seed: int, count: int = 40
+    videos: list[Path],
+    folder: Path,
+    encoder: SpeechEncoder,
+    seed: int,
+    count: int = 40,
+    sounds: int = SOUND_PIECES,
 ) -> None:
-    """Writes silences and sounds that are no speech, alone and about the speech of up to `count`
-    of `videos`, to `folder`."""
+    """Writes silences, and as many pieces of other sounds as `sounds` says, alone and about the
+    speech of up to `count` of `videos`, to `folder`."""
     spread = videos[:: max(1, len(videos) // count)][:count]
     speech = [resample(read_audio(video), SAMPLE_RATE) for video in spread]
     generator = torch.Generator().manual_seed(seed)
     silences = silent_speech(encoder, speech, generator)
-    sounds = sounds_without_speech(encoder, speech, generator)
-    write_silence(folder, torch.cat([silences, sounds]))
+    others = sounds_without_speech(encoder, speech, generator, sounds)
+    write_silence(folder, torch.cat([silences, others]))
 
 
 def _heard(

@@ -1,0 +1,51 @@
+"""What every speech encoder hears and gives: windows of 10 s, features at 25 Hz."""
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+SAMPLE_RATE = 16_000
+WINDOW_SECONDS = 10
+"""The encoder always hears windows of this length, so a step's position in them is bounded."""
+STEPS_PER_WINDOW = WINDOW_SECONDS * 25
+
+
+class SpeechEncoder(nn.Module):
+    """A pretrained network that hears speech; it is not trained here."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+        self.requires_grad_(False)
+
+    @property
+    def id(self) -> str:
+        """Names what makes the features: features of two ids never meet."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """Features per step."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        """Where it hears."""
+        return next(self.network.parameters()).device
+
+    def forward(self, windows: Float[Tensor, "b n"]) -> Float[Tensor, "b t d"]:
+        """Features at 25 Hz of windows of WINDOW_SECONDS of sound at SAMPLE_RATE."""
+        raise NotImplementedError
+
+
+def pad_windows(
+    waveform: Float[Tensor, " n"], start: int, count: int, hop: int, length: int
+) -> Float[Tensor, "count length"]:
+    """`count` windows of `length` samples, the first at `start` (may be negative), `hop` apart;
+    zeros beyond the ends."""
+    stop = start + (count - 1) * hop + length
+    inside = waveform[max(start, 0) : min(stop, len(waveform))]
+    left = max(-start, 0)
+    padded = nn.functional.pad(inside, (left, stop - start - left - len(inside)))
+    return rearrange(padded.unfold(0, length, hop), "count length -> count length")
