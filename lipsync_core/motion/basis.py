@@ -64,7 +64,8 @@ def extend_basis(
     sets. Its own stay first and as they are."""
     known = basis.components.double()
     outside = torch.eye(known.shape[1], dtype=torch.float64) - known.T @ known
-    covariance = torch.zeros_like(outside)
+    # Where nothing is left to express, any direction outside, never one inside again.
+    covariance = 1e-12 * outside
     for displacement in displacements:
         flat = displacement.double().flatten(1) @ outside
         covariance += flat.T @ flat / max(len(flat), 1)

@@ -35,6 +35,8 @@ class GroupRecipe:
     clips: tuple[int, ...] = (4, 4, 8, 11)
     """Clips of a group, one of these per batch: references of 3 s to half a minute."""
     steps: int = 75
+    variants: int = 6
+    """So many of the first variants of a clip's speech are drawn from: 3 leaves out other voices."""
     styles: StyleChances = field(default_factory=StyleChances)
     unstyled_share: float = 0.18
     """Of the groups: the person as they are."""
@@ -220,7 +222,8 @@ class MotionGroups:
         length = round(recipe.steps * tempo)
         start = _integer(max(clip.steps - length, 0) + 1, generator)
         inside = slice(start, start + length)
-        speech = clip.speech[_integer(len(clip.speech), generator), inside].float()
+        variant = _integer(min(len(clip.speech), recipe.variants), generator)
+        speech = clip.speech[variant, inside].float()
         motion = self.basis.project(clip.displacement[inside])
         posteriors, components = (heard[inside] for heard in self._heard[clip.name])
         valid = clip.valid[inside]

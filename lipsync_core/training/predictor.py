@@ -48,6 +48,16 @@ class PredictorRecipe:
 
 PRESETS = {
     "predictor-base": PredictorRecipe(),
+    "predictor-row": PredictorRecipe(
+        loop=LoopRecipe(
+            steps=1000,
+            learning_rate=1e-3,
+            warmup_steps=60,
+            weight_decay=0.02,
+            betas=(0.9, 0.98),
+        ),
+        group=GroupRecipe(clips=(4,), variants=3, short_share=0.0, retimed_share=0.0),
+    ),
     "predictor-tiny": PredictorRecipe(
         config=MotionPredictorConfig(
             basis="", encoder="", width=48, heads=2, encoder_layers=1, decoder_layers=1
@@ -56,7 +66,8 @@ PRESETS = {
         group=GroupRecipe(groups=4),
     ),
 }
-"""Named recipes."""
+"""Named recipes. "predictor-row" is that of the tables that compare designs: short, every clip heard
+as it is, references of three clips at most."""
 
 
 def build_predictor_task(

@@ -17,7 +17,7 @@ FAMILIES = {
     "timing": replace(_NONE, lag=1.0, smoothing=0.5),
     "content": replace(_NONE, sounds=1.0, direction=1.0),
 }
-_PLAIN = GroupRecipe(clips=(4,), silence_share=0.0, retimed_share=0.0)
+_PLAIN = GroupRecipe(clips=(4,), variants=1, silence_share=0.0, retimed_share=0.0)
 """A target and its references, as they are."""
 _LARGEST = 40
 """Targets."""
