@@ -66,7 +66,8 @@ def test_group_shapes_are_drawn_and_hold_as_many_clips(recorded):
 
 
 def test_synthetic_heads_get_their_share(recorded):
-    heads = [clip(f"head{p}-{i}", f"head{p}", "synthetic heads") for p in range(30) for i in range(4)]
+    names = [(f"head{p}-{i}", f"head{p}") for p in range(30) for i in range(4)]
+    heads = [clip(*name, "synthetic heads") for name in names]
     both = groups(recorded + heads)
     recipe = replace(PLAIN, synthetic_share=0.25)
     chances = both.chances(recipe)

@@ -40,9 +40,10 @@ FAMILIES = ("shape", "timing", "sounds", "phones", "rounding", "closures", "lops
     closures  lips that stay apart at p, b and m
     lopsided  one side of the mouth opens more
 """
-NEVER_TRAINED = ("phones", "rounding", "lopsided")
+NEVER_TRAINED = ("phones", "rounding")
 """Families of which training draws nothing alike. Training knows lips that do not meet wherever the
-mouth is nearly closed, which is near to "closures"."""
+mouth is nearly closed, which is near to "closures", and mouths of which one half moves more, which
+is near to "lopsided"."""
 GATED = {"rounding": "rounded", "closures": "bilabial"}
 """Families that change one class of sounds: the error is also taken there alone."""
 STYLES_FILE = Path(__file__).with_name("held_out_styles.json")

@@ -27,6 +27,8 @@ from .held_out_styles import held_out_list
 from .measured_face import measure_face
 from .own_speech import MODE as OWN_SPEECH
 from .own_speech import own_speech_row
+from .neutral_shapes import MODE as NEUTRAL
+from .neutral_shapes import run_neutral_shapes
 from .people_benchmark import MODE as PEOPLE
 from .people_benchmark import run_people
 from .results import Results
@@ -187,3 +189,6 @@ def run_style(
         done = frozenset(clip.name for clip in repaired if results.has(PEOPLE, clip.name))
         for rows in run_people(judged, repaired, on_progress=on_progress, skipped=done):
             results.add([with_seen(row, seen or {}) for row in rows])
+        todo = [clip for clip in repaired if not results.has(NEUTRAL, clip.name)]
+        for rows in run_neutral_shapes(judged, todo):
+            results.add(rows)

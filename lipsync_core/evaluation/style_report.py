@@ -7,6 +7,8 @@ from .blocks import Block, Heading, Items, Paragraph, Table
 from .drawn_styles import MODE as DRAWN
 from .held_out_styles import MODE as HELD_OUT
 from .held_out_styles import NEVER_TRAINED
+from .neutral_shapes import MODE as NEUTRAL
+from .neutral_shapes import summarise_neutral_shapes
 from .own_speech import MODE as OWN_SPEECH
 from .own_speech import summarise_own_speech
 from .people_benchmark import MODE as PEOPLE
@@ -18,7 +20,7 @@ from .statistics import Estimate
 from .style_benchmark import compare_relatively, compare_styles, summarise_styles
 from .table import number, tell
 
-STYLE_MODES = (HELD_OUT, DRAWN, OWN_SPEECH, PEOPLE)
+STYLE_MODES = (HELD_OUT, DRAWN, OWN_SPEECH, PEOPLE, NEUTRAL)
 _INTRODUCTIONS = {
     HELD_OUT: f"Families that training never drew: {', '.join(NEVER_TRAINED)}.",
     DRAWN: "Families that training never drew: those that begin with P.",
@@ -36,6 +38,8 @@ def style_blocks(mode: str, rows: Sequence[Row]) -> Iterator[Block]:
     kept = [row for row in rows if row.subject != EXCLUDED]
     if kept and mode == PEOPLE:
         yield from _people_blocks(kept)
+    elif kept and mode == NEUTRAL:
+        yield from _neutral_blocks(kept)
     elif kept and mode == OWN_SPEECH:
         yield from _own_speech_blocks(kept)
     elif kept:
@@ -49,6 +53,8 @@ def style_machine(mode: str, rows: Sequence[Row]) -> dict[str, Any]:
     rows = [row for row in rows if row.subject != EXCLUDED]
     if mode == PEOPLE:
         return {"figures": _plain(summarise_people(list(rows)))}
+    if mode == NEUTRAL:
+        return {"figures": _plain(summarise_neutral_shapes(rows))}
     by_seed = {
         subject: [row for row in rows if row.subject == subject]
         for own in seeds_of(rows).values()
@@ -199,6 +205,19 @@ def _people_blocks(rows: list[Row]) -> Iterator[Block]:
         }.items()
     ]
     yield Items(told)
+
+
+def _neutral_blocks(rows: list[Row]) -> Iterator[Block]:
+    found = summarise_neutral_shapes(rows)
+    speakers = list(dict.fromkeys(row.subject for row in rows))
+    yield Heading("Neutral shapes", 2)
+    yield Paragraph(
+        f"{len({row.clip for row in rows})} clips. Lip error with no reference, nothing left out, % "
+        "of the eye distance, on a clip's second half; the first half tells the lips' rest: by its "
+        "closed frames, by a line over the opening, or by the predictor on its own sound."
+    )
+    lines = [[name, *(tell(table.get(s)) for s in speakers)] for name, table in found.items()]
+    yield Table(["", *speakers], lines)
 
 
 def _with_count(found: Estimate | None) -> str:

@@ -36,14 +36,20 @@ def neutral_shape(
     enough = min(len(yaw), max(LEAST, round(LOWEST * len(yaw))))
     frontal = yaw <= max(FRONTAL, float(yaw.sort().values[enough - 1]))
     shapes = pose.landmarks[frontal]
-    gap = opening(shapes)
+    return shape_at_rest(shapes, opening(shapes)).to(landmarks.dtype)
+
+
+def shape_at_rest(
+    shapes: Float[Tensor, "t k 3"], gap: Float[Tensor, " t"]
+) -> Float[Tensor, "k 3"]:
+    """The mean shape at the mean opening `gap` of the lowest decile, as `neutral_shape` says."""
     order = gap.argsort()
     rest = gap[order[: max(1, round(LOWEST * len(gap)))]].mean()
     lower = order[: max(LEAST, round(LOWER * len(gap)))]
-    return _shape_at_rest(shapes[lower], gap[lower] - rest).to(landmarks.dtype)
+    return _line_at_zero(shapes[lower], gap[lower] - rest)
 
 
-def _shape_at_rest(
+def _line_at_zero(
     shapes: Float[Tensor, "t k 3"], gap: Float[Tensor, " t"]
 ) -> Float[Tensor, "k 3"]:
     """The shape where `gap` is 0: a line over it, fitted with outliers weighed down (Cauchy)."""

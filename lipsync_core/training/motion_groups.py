@@ -139,8 +139,10 @@ class MotionGroups:
         if synthetic.all() or not synthetic.any():
             return weight
         part = torch.where(synthetic, recipe.synthetic_share, 1 - recipe.synthetic_share)
-        return part * weight / torch.where(
-            synthetic, weight[synthetic].sum(), weight[~synthetic].sum()
+        return (
+            part
+            * weight
+            / torch.where(synthetic, weight[synthetic].sum(), weight[~synthetic].sum())
         )
 
     def closed(self, motion: Float[Tensor, "*t m"]) -> Float[Tensor, "*t"]:
@@ -164,7 +166,7 @@ class MotionGroups:
     def draw(self, recipe: GroupRecipe, generator: torch.Generator) -> Group:
         """A training batch."""
         plain = self.draw_plain(recipe, generator)
-        count, clips, _, size = plain.motion.shape
+        count, clips = plain.valid.shape[:2]
         styled = self.style(self._styles(recipe, plain, generator), plain)
         sees = _who_sees_whom(count, clips, recipe.null_share, generator)
         null = ~sees.any(dim=-1)

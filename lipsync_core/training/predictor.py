@@ -66,8 +66,8 @@ PRESETS = {
         group=GroupRecipe(groups=4),
     ),
 }
-"""Named recipes. "predictor-row" is that of the tables that compare designs: short, every clip heard
-as it is, references of three clips at most."""
+"""Named recipes. "predictor-row" is that of the tables that compare designs: short, every clip
+heard as it is, references of three clips at most."""
 
 
 def build_predictor_task(

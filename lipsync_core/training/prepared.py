@@ -11,7 +11,8 @@
 
 Variant 0 hears the clip alone from its first second; in the others it stands at a random place
 between other clips of the same person, so that nothing is learned from where speech stands in the
-encoder's window; the last ones are in other voices. Tensors are read one by one, straight from the mapped file.
+encoder's window; the last ones are in other voices. Tensors are read one by one, straight from the
+mapped file.
 """
 
 from dataclasses import dataclass
