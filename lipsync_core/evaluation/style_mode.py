@@ -25,10 +25,10 @@ from .clips import EvaluationClip
 from .drawn_styles import MODE as DRAWN
 from .held_out_styles import held_out_list
 from .measured_face import measure_face
-from .own_speech import MODE as OWN_SPEECH
-from .own_speech import own_speech_row
 from .neutral_shapes import MODE as NEUTRAL
 from .neutral_shapes import run_neutral_shapes
+from .own_speech import MODE as OWN_SPEECH
+from .own_speech import own_speech_row
 from .people_benchmark import MODE as PEOPLE
 from .people_benchmark import run_people
 from .results import Results

@@ -212,9 +212,9 @@ def _neutral_blocks(rows: list[Row]) -> Iterator[Block]:
     speakers = list(dict.fromkeys(row.subject for row in rows))
     yield Heading("Neutral shapes", 2)
     yield Paragraph(
-        f"{len({row.clip for row in rows})} clips. Lip error with no reference, nothing left out, % "
-        "of the eye distance, on a clip's second half; the first half tells the lips' rest: by its "
-        "closed frames, by a line over the opening, or by the predictor on its own sound."
+        f"{len({row.clip for row in rows})} clips. Lip error without a reference, with all shifts, "
+        "% of the eye distance, on a clip's second half; the first half tells the lips' rest: by "
+        "its closed frames, by a line over the opening, or by the predictor on its own sound."
     )
     lines = [[name, *(tell(table.get(s)) for s in speakers)] for name, table in found.items()]
     yield Table(["", *speakers], lines)

@@ -36,7 +36,7 @@ class GroupRecipe:
     """Clips of a group, one of these per batch: references of 3 s to half a minute."""
     steps: int = 75
     variants: int = 6
-    """So many of the first variants of a clip's speech are drawn from: 3 leaves out other voices."""
+    """The first so many variants of a clip's speech are heard; 3 leaves out other voices."""
     styles: StyleChances = field(default_factory=StyleChances)
     unstyled_share: float = 0.18
     """Of the groups: the person as they are."""
