@@ -24,7 +24,7 @@ def prepared(tmp_path_factory):
         write_talking_face(clips / f"{number}.mp4", frame_count=40, seed=number)
     (folder / "splits.json").write_text('{"train": ["0"], "validation": ["1"]}')
     arguments = ["prepare", clips, "--out", out, "--person", "drawn", "--source", "drawn face"]
-    arguments += ["--splits", folder / "splits.json", "--speech-variants", 2]
+    arguments += ["--splits", folder / "splits.json", "--speech-variants", 2, "--sounds", 3]
     assert main([str(argument) for argument in arguments]) == 0
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     assert main([str(argument) for argument in arguments]) == 0
@@ -42,7 +42,8 @@ def test_a_prepared_clip_holds_what_training_needs(prepared):
     alone, amid = tensors["speech"].float()
     assert not torch.equal(alone, amid)
     assert torch.nn.functional.cosine_similarity(alone, amid, dim=-1).mean() > 0.7
-    assert read_silence(prepared).shape[1:] == (100, 768)
+    # 12 silences, 2 more about either clip, and 3 sounds that are no speech.
+    assert read_silence(prepared).shape == (19, 100, 768)
 
 
 def test_training_runs_resumes_and_says_what_it_learned_from(prepared, tmp_path):

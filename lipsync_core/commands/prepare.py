@@ -10,7 +10,7 @@ import torch
 from ..audio.encoder import load_speech_encoder
 from ..face.landmarking import FaceLandmarker
 from ..training.preparation import PreparationRecipe, find_videos, prepare_folder
-from ..training.silence import SILENCE_FILE, prepare_silence
+from ..training.silence import SILENCE_FILE, SOUND_PIECES, prepare_silence
 from ..weights import FACE_LANDMARKER, SPEECH_ENCODER, find
 from .progress import progress_bar
 
@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crop-size", type=int, default=128, help="pixels (default 128)")
     parser.add_argument("--speech-variants", type=int, default=3)
     parser.add_argument("--voice-variants", type=int, default=3, help="heard in other voices")
+    parser.add_argument(
+        "--sounds",
+        type=int,
+        default=SOUND_PIECES,
+        help=f"pieces of music, noise and laughter to keep still in (default {SOUND_PIECES})",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that share the clips")
 
@@ -53,7 +59,7 @@ def run(arguments: argparse.Namespace) -> str:
     if not (arguments.out / SILENCE_FILE).is_file():
         encoder = load_speech_encoder(find(SPEECH_ENCODER))
         prepared = [video for video in videos if video.stem not in left_out]
-        prepare_silence(prepared, arguments.out, encoder, arguments.seed)
+        prepare_silence(prepared, arguments.out, encoder, arguments.seed, sounds=arguments.sounds)
     lines = [f"{len(videos) - len(left_out)} clips prepared in {arguments.out}"]
     return "\n".join(lines + [f"left out {name}: {why}" for name, why in left_out.items()])
 

@@ -67,7 +67,14 @@ def energy_ratios(ours: MeasuredFace, real: MeasuredFace) -> dict[str, float]:
 
 
 def _energy(face: MeasuredFace, valid: Bool[Tensor, " t"]) -> dict[str, float]:
-    velocity = face.lips[: len(valid)].double().diff(dim=0) * MOTION_RATE
+    return energy_of_points(face.lips[: len(valid)], valid)
+
+
+def energy_of_points(
+    lips: Float[Tensor, "t points 3"], valid: Bool[Tensor, " t"]
+) -> dict[str, float]:
+    """motion_energy of lip points that nobody tracked, such as a predictor's own."""
+    velocity = lips.double().diff(dim=0) * MOTION_RATE
     moving = valid[1:] & valid[:-1]
     if moving.sum() < MINIMUM_STEPS:
         return dict.fromkeys(("motion energy", *BANDS), math.nan)
