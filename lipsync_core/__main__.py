@@ -3,12 +3,13 @@
 import argparse
 import sys
 
-from .commands import evaluate, prepare, sync, synthesise, train
+from .commands import evaluate, prepare, style_sheet, sync, synthesise, train
 from .errors import LipStyleError
 
 COMMANDS = {
     "sync": (sync, "re-speak a video"),
     "evaluate": (evaluate, "re-speak real clips and measure them beside chance and the real clip"),
+    "style-sheet": (style_sheet, "draw one sentence in several styles"),
     "prepare": (prepare, "track, crop and hear clips once, for training"),
     "train": (train, "train codec, predictor, renderer or sync expert; the same command resumes"),
     "synthesise": (synthesise, "3-D heads that say timed speech in known styles"),

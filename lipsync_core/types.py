@@ -113,7 +113,19 @@ class LipMotion:
     """In eye distances: basis vectors are orthonormal over all lip and jaw coordinates."""
     valid: Bool[Tensor, " t"]
     basis: str
-    """Which basis the coefficients belong to; coefficients of two bases never meet."""
+    """Which basis the coefficients belong to; coefficients of two bases never meet. "A+B" is the
+    basis A with more components after its own."""
+
+    def in_basis(self, basis: str, size: int) -> "LipMotion":
+        """The same motion for whoever understands the `size` components of `basis` alone.
+
+        Raises ValueError when the motion's basis neither is it nor extends it.
+        """
+        if self.basis == basis:
+            return self
+        if not self.basis.startswith(f"{basis}+"):
+            raise ValueError(f"the lip motion is of basis {self.basis}, {basis} is needed")
+        return LipMotion(self.coefficients[:, :size], self.valid, basis)
 
 
 @dataclass(frozen=True)

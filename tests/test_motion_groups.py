@@ -126,6 +126,8 @@ def test_an_extended_basis_keeps_its_own_and_holds_one_sided_mouths():
     tilted = one_sided(opening)
     extended = extend_basis(BASIS, [tilted], 2)
     assert torch.equal(extended.components[: BASIS.size], BASIS.components)
+    assert extended.id.startswith(f"{BASIS.id}+") and extended.extends == BASIS.size
+    assert extend_basis(BASIS, [tilted], 0) is BASIS
     product = extended.components @ extended.components.T
     assert torch.allclose(product, torch.eye(extended.size), atol=2e-3)
 

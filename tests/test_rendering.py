@@ -146,6 +146,14 @@ def test_motion_of_another_basis_is_refused(renderer, crops, references):
         render_lips(renderer, crops, foreign, times(), references)
 
 
+def test_motion_of_an_extended_basis_is_understood_as_far_as_known(renderer, crops, references):
+    known = motion()
+    more = torch.cat([known.coefficients, torch.randn(len(known.coefficients), 3)], dim=1)
+    extended = lip_motion(more, basis=f"{CONFIG.basis}+extended")
+    rendered = [render_lips(renderer, crops, m, times(), references) for m in (known, extended)]
+    assert torch.equal(*rendered)
+
+
 def test_lengths_and_sizes_that_differ_are_refused(renderer, crops, references):
     with pytest.raises(ValueError, match="one to one"):
         render_lips(renderer, crops, motion(), times(), references.of(slice(0, 5)))

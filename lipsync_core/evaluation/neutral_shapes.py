@@ -1,17 +1,20 @@
 """Absolute lip error on strangers: how well their own video tells their shape at rest.
 
 A predictor says how lips move from rest; where rest is has to be found in the target video. Here it
-is found in the first half of a clip, in three ways, and judged on the second half:
+is found in the first half of a clip, in several ways, and judged on the second half:
 
     closed frames   median of the 15 % most closed frames
     line            the pack's: a line over the opening, read where the lowest decile lies
     own sound       where the lips are, on average, less where the predictor
                     puts them when it hears the half's own sound
+    own style       the line; and the first half is the reference, so that the predictor sees what
+                    the line got wrong: what the pack does by default
 
 Errors in % of the eye distance.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
@@ -29,6 +32,7 @@ from .style_clips import StyleClip
 MODE = "neutral shapes"
 CLOSED_FRAMES, LINE, OWN_SOUND = "closed frames", "line", "own sound"
 RECIPES = (CLOSED_FRAMES, LINE, OWN_SOUND)
+OWN_STYLE = "own style"
 SHORTEST = 5 * MOTION_RATE
 """Steps of a clip that can be halved."""
 _CLOSED = 0.15
@@ -60,13 +64,17 @@ def _errors(speaker: Speaker, first: StyleClip, second: StyleClip) -> dict[str, 
         neutral = neutral_of(recipe, first, heard_first)
         error = lip_error(heard_second + neutral, second.displacement)[second.valid].mean()
         found[f"error, {recipe}"] = _PERCENT * float(error)
-    return found
+    line = neutral_of(LINE, first, heard_first)
+    shown = replace(first, displacement=first.displacement - line)
+    styled = speaker.speak(second, [shown]) + line
+    error = lip_error(styled, second.displacement)[second.valid].mean()
+    return found | {f"error, {OWN_STYLE}": _PERCENT * float(error)}
 
 
 def neutral_of(
     recipe: str, clip: StyleClip, predicted: Float[Tensor, "t points 3"]
 ) -> Float[Tensor, "points 3"]:
-    """Where the clip's lips rest, as displacement from the neutral that its own motion is told from.
+    """Where the clip's lips rest, as displacement from the neutral that its motion is told from.
 
     predicted: what a predictor makes of the clip's own sound. ValueError for an unknown recipe.
     """
@@ -89,11 +97,11 @@ def summarise_neutral_shapes(rows: Sequence[Row]) -> dict[str, dict[str, Estimat
     for subject in dict.fromkeys(row.subject for row in own):
         errors = {
             recipe: [r.figures[f"error, {recipe}"] for r in own if r.subject == subject]
-            for recipe in RECIPES
+            for recipe in (*RECIPES, OWN_STYLE)
         }
         for recipe, values in errors.items():
             table.setdefault(recipe, {})[subject] = estimate(values)
-        for recipe in (LINE, OWN_SOUND):
+        for recipe in (LINE, OWN_SOUND, OWN_STYLE):
             name = f"{recipe} minus {CLOSED_FRAMES}"
             table.setdefault(name, {})[subject] = difference(errors[recipe], errors[CLOSED_FRAMES])
     return table

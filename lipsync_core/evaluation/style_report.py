@@ -214,7 +214,8 @@ def _neutral_blocks(rows: list[Row]) -> Iterator[Block]:
     yield Paragraph(
         f"{len({row.clip for row in rows})} clips. Lip error without a reference, with all shifts, "
         "% of the eye distance, on a clip's second half; the first half tells the lips' rest: by "
-        "its closed frames, by a line over the opening, or by the predictor on its own sound."
+        "its closed frames, by a line over the opening, or by the predictor on its own sound. "
+        "Own style: the line, and that half as reference."
     )
     lines = [[name, *(tell(table.get(s)) for s in speakers)] for name, table in found.items()]
     yield Table(["", *speakers], lines)

@@ -20,12 +20,17 @@ class LipMotionBasis:
     """
 
     components: Float[Tensor, "m coordinates"]
+    extends: int = 0
+    """So many of the first components are another basis, which this one extends; 0 for none."""
 
     @property
     def id(self) -> str:
-        """A fingerprint of the components: motions of two bases never meet."""
-        rounded = self.components.detach().cpu().double().mul(1e4).round().to(torch.int32)
-        return "lip-pca:" + hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:12]
+        """A fingerprint of the components: motions of two bases never meet. That of an extended
+        basis begins with the id of the one that it extends, and a "+"."""
+        if self.extends:
+            own = LipMotionBasis(self.components[: self.extends]).id
+            return f"{own}+{_fingerprint(self.components[self.extends :])}"
+        return f"lip-pca:{_fingerprint(self.components)}"
 
     @property
     def size(self) -> int:
@@ -40,6 +45,11 @@ class LipMotionBasis:
         """The MOVING landmarks minus neutral, in eye distances."""
         flat = coefficients @ self.components.to(coefficients)
         return rearrange(flat, "... (points xyz) -> ... points xyz", xyz=3)
+
+
+def _fingerprint(components: Float[Tensor, "m coordinates"]) -> str:
+    rounded = components.detach().cpu().double().mul(1e4).round().to(torch.int32)
+    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:12]
 
 
 def fit_basis(displacements: list[Float[Tensor, "_ points 3"]], size: int = 24) -> LipMotionBasis:
@@ -61,7 +71,9 @@ def extend_basis(
     basis: LipMotionBasis, displacements: list[Float[Tensor, "_ points 3"]], size: int
 ) -> LipMotionBasis:
     """`basis` with `size` more components: the principal ones of what it cannot express of several
-    sets. Its own stay first and as they are."""
+    sets. Its own stay first and as they are, so that its motions can be had from the new one's."""
+    if size == 0:
+        return basis
     known = basis.components.double()
     outside = torch.eye(known.shape[1], dtype=torch.float64) - known.T @ known
     # Where nothing is left to express, any direction outside, never one inside again.
@@ -70,7 +82,7 @@ def extend_basis(
         flat = displacement.double().flatten(1) @ outside
         covariance += flat.T @ flat / max(len(flat), 1)
     added = _leading(covariance, size).half().float()
-    return LipMotionBasis(torch.cat([basis.components, added]))
+    return LipMotionBasis(torch.cat([basis.components, added]), extends=basis.size)
 
 
 def _leading(

@@ -51,6 +51,8 @@ class MotionPredictorConfig:
     """Id of the speech encoder it listens with."""
     speech_width: int = 768
     motion_size: int = 24
+    basis_extends: int = 0
+    """LipMotionBasis.extends of its basis."""
     width: int = 192
     heads: int = 6
     encoder_layers: int = 2
@@ -137,7 +139,7 @@ class MotionPredictor(Model):
     @property
     def basis(self) -> LipMotionBasis:
         """The basis of its motion."""
-        return LipMotionBasis(self.basis_components)
+        return LipMotionBasis(self.basis_components, self.config.basis_extends)
 
     @property
     def attention_band(self) -> Reach:

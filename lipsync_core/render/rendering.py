@@ -65,8 +65,9 @@ def sample_lip_latents(
     Every frame starts from the same noise, drawn from `seed`. Returned on the crops' device;
     errors as `render_lips`.
     """
-    _check(renderer, crops, motion, times, references)
     config = renderer.config
+    motion = _understood(motion, renderer)
+    _check(renderer, crops, times, references)
     shape = (config.codec_latent_channels, config.latent_size, config.latent_size)
     noise = shared_noise(shape, torch.Generator().manual_seed(seed)).to(renderer.device)
     windows = motion_windows(motion.coefficients.float(), times, config.motion_window_steps)
@@ -126,19 +127,22 @@ def _batches(count: int) -> Iterator[slice]:
         yield slice(start, start + BATCH)
 
 
+def _understood(motion: LipMotion, renderer: LipRenderer) -> LipMotion:
+    try:
+        return motion.in_basis(renderer.config.basis, renderer.config.motion_dim)
+    except ValueError as error:
+        raise ModelError(
+            f"{error} by this renderer: use a predictor of the basis that it was trained with"
+        ) from error
+
+
 def _check(
     renderer: LipRenderer,
     crops: Float[Tensor, "t s s 3"],
-    motion: LipMotion,
     times: Float[Tensor, " t"],
     references: References,
 ) -> None:
     config = renderer.config
-    if motion.basis != config.basis:
-        raise ModelError(
-            f"the lip motion is of basis {motion.basis}, the renderer needs {config.basis}: "
-            "use the predictor that this renderer was trained with"
-        )
     if crops.shape[1] != config.crop_size:
         raise ValueError(f"crops of {crops.shape[1]} pixels, {config.crop_size} are needed")
     lengths = {len(crops), len(times), len(references.choice)}

@@ -78,7 +78,8 @@ def build_predictor_task(
 ) -> "PredictorTask":
     """The task of learning `recipe` from the clips beneath `prepared`.
 
-    given: a basis to speak in, extended as the recipe says; else one is fitted.
+    given: a basis to speak in; else one is fitted. It is extended as the recipe says, unless it is
+    extended already.
     earlier: a sync expert that finds how late each clip's sound is, so that it can be repaired.
     Raises TrainingError when there are no clips, or no two of one person.
     """
@@ -92,8 +93,15 @@ def build_predictor_task(
         validation, _ = without_offsets(validation, earlier, encoder)
     sets = _two_sets(train)
     basis = given or fit_basis(sets, recipe.config.motion_size)
-    basis = extend_basis(basis, [one_sided(s) for s in sets], recipe.one_sided_components)
-    config = replace(recipe.config, basis=basis.id, encoder=encoder, motion_size=basis.size)
+    if not basis.extends:
+        basis = extend_basis(basis, [one_sided(s) for s in sets], recipe.one_sided_components)
+    config = replace(
+        recipe.config,
+        basis=basis.id,
+        basis_extends=basis.extends,
+        encoder=encoder,
+        motion_size=basis.size,
+    )
     model = _build_model(train, sets[0], basis, config)
     gates = fit_gates(train, model.speech_scale, generator)
     shared = (basis, model.motion_scale, gates, model.speech_scale)
