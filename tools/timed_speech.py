@@ -1,7 +1,8 @@
 """Makes speech with known phone times: `python tools/timed_speech.py --out FOLDER --sentences N`.
 
 Sentences come from a small grammar of everyday English, seeded; voices from flite (Debian package
-`flite`) and, where the package `espeakng-loader` is installed, from espeak-ng in several variants.
+`flite`), where the package `espeakng-loader` is installed from espeak-ng in several variants, and
+where onnxruntime and a voice of Piper (tools/piper.py) are as well, from that in several variants.
 Every sentence is a .wav with a .json beside it (lipsync_core/synthesis/phones.py).
 """
 
@@ -11,6 +12,8 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,7 @@ from lipsync_core.synthesis.phones import (
 )
 from lipsync_core.types import Audio
 from tools.espeak import espeak_voices, speak_with_espeak
+from tools.piper import NEEDED, VOICE_PACKAGES, piper_voices, speak_with_piper
 
 SAMPLE_RATE = 16_000
 FLITE_VOICES = ("slt", "rms", "awb", "kal16")
@@ -129,22 +133,26 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=15, help="per voice")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-espeak", action="store_true")
+    parser.add_argument("--no-piper", action="store_true")
     arguments = parser.parse_args()
-    voices = [(f"flite-{v}-{p:+g}", v, p) for p in PITCHES for v in FLITE_VOICES]
-    written = 0
-    for name, voice, semitones in voices:
+    flite = [(f"flite-{v}-{p:+g}", v, p) for p in PITCHES for v in FLITE_VOICES]
+    voices: list[tuple[str, Callable[[str], TimedSpeech]]] = [
+        (name, partial(speak_with_flite, voice=voice, semitones=semitones))
+        for name, voice, semitones in flite
+    ]
+    for voice in [] if arguments.no_espeak else espeak_voices():
+        voices.append((voice.name, partial(speak_with_espeak, voice=voice)))
+    neural = [] if arguments.no_piper else piper_voices()
+    for voice in neural:
+        voices.append((voice.name, partial(speak_with_piper, voice=voice)))
+    for name, speak in voices:
         draw = random.Random(f"{arguments.seed} {name}")
         for number in range(arguments.sentences):
-            speech = speak_with_flite(sentence(draw), voice, semitones)
-            write_timed_speech(arguments.out / f"{name}-{number:03d}.wav", speech)
-            written += 1
-    for voice in [] if arguments.no_espeak else espeak_voices():
-        draw = random.Random(f"{arguments.seed} {voice.name}")
-        for number in range(arguments.sentences):
-            speech = speak_with_espeak(sentence(draw), voice)
-            write_timed_speech(arguments.out / f"{voice.name}-{number:03d}.wav", speech)
-            written += 1
-    print(f"{written} sentences in {arguments.out}")
+            path = arguments.out / f"{name}-{number:03d}.wav"
+            write_timed_speech(path, speak(sentence(draw)))
+    if not neural and not arguments.no_piper:
+        print(f"no voices of Piper: needs {', '.join((*NEEDED, *VOICE_PACKAGES))}")
+    print(f"{len(voices) * arguments.sentences} sentences in {arguments.out}")
 
 
 if __name__ == "__main__":
