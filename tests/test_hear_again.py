@@ -12,7 +12,7 @@ from lipsync_core.audio.encoder import load_speech_encoder
 from lipsync_core.errors import TrainingError
 from lipsync_core.training.motion_clips import read_motion_clips
 from lipsync_core.training.prepared import read_prepared, write_prepared
-from tools.hear_again import hear_again, hear_alone, hear_in_track, videos_of
+from tools.hear_again import hear_again, hear_alone, hear_in_track, sounds_of
 
 STEPS = 30
 
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
             "neutral": torch.randn(77, 3, generator=generator),
             "canonical": torch.randn(STEPS, 57, 3, generator=generator),
             "valid": torch.ones(STEPS, dtype=torch.bool),
-            "speech": torch.zeros(2, STEPS, 7).half(),
+            "speech": torch.zeros(4, STEPS, 7).half(),
         }
         facts = {"fps": 25, "crop_size": 4, "frame_count": STEPS, "fingerprint": f"f{number}"}
         path = folder / "prepared" / "set" / f"{name}.safetensors"
@@ -61,9 +61,9 @@ def test_a_track_gives_each_clip_its_own_sound_at_its_own_steps(encoder):
 
 def test_what_was_seen_stays_and_what_was_heard_changes(encoder, folder, tmp_path):
     clips = read_prepared(folder / "prepared")
-    videos = videos_of(clips, [folder / "videos"])
+    sounds = sounds_of(clips, [folder / "videos"])
     targets = {clip.name: tmp_path / f"{clip.name}.safetensors" for clip in clips}
-    hear_again(clips, videos, targets, encoder, 3, 0)
+    hear_again(clips, sounds, targets, encoder, 0)
     again = read_prepared(tmp_path)
     assert {clip.encoder for clip in again} == {encoder.id}
     for before, after in zip(clips, again, strict=True):
@@ -73,16 +73,29 @@ def test_what_was_seen_stays_and_what_was_heard_changes(encoder, folder, tmp_pat
         assert not after.has("crops")
         assert torch.equal(after.read("canonical"), before.read("canonical"))
         speech = after.read("speech")
-        assert speech.shape == (3, STEPS, SYMBOLS)
+        assert speech.shape == (4, STEPS, SYMBOLS)
         assert not torch.equal(speech[0], speech[1]), "alone or in a track is not the same"
+        change = [(speech[0] - speech[i]).float().abs().mean() for i in (1, 2, 3)]
+        assert change[2] > max(change[:2]), "the fourth is in another voice"
     assert len(read_motion_clips(tmp_path, "train")) == 3
     written = {path: path.stat().st_mtime_ns for path in targets.values()}
-    hear_again(clips, videos, targets, encoder, 3, 0)
+    hear_again(clips, sounds, targets, encoder, 0)
     assert written == {path: path.stat().st_mtime_ns for path in targets.values()}
 
 
 def test_missing_or_doubled_videos_are_named(folder, tmp_path):
     clips = read_prepared(folder / "prepared")
     write_talking_face(tmp_path / "a.mp4", 5)
-    with pytest.raises(TrainingError, match="0 videos named b"):
-        videos_of(clips, [tmp_path])
+    with pytest.raises(TrainingError, match="0 videos or recordings of b"):
+        sounds_of(clips, [tmp_path])
+
+
+def test_synthetic_heads_are_found_by_what_they_say(folder, tmp_path):
+    clips = [clip for clip in read_prepared(folder / "prepared") if clip.name == "c"]
+    facts = clips[0].path.with_suffix(".json")
+    facts.write_text('{"speech": "flite-slt-003.wav"}')
+    (tmp_path / "flite-slt-003.wav").touch()
+    try:
+        assert sounds_of(clips, [tmp_path]) == {"c": tmp_path / "flite-slt-003.wav"}
+    finally:
+        facts.unlink()

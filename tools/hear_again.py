@@ -2,12 +2,14 @@
 `python tools/hear_again.py PREPARED --clips VIDEOS --out FOLDER --speech-encoder phonemes`.
 
 What was seen stays as it was, but for the pictures, which a predictor does not need. Every clip is
-heard alone, and in further variants in the midst of a long track of all clips of the same person,
-in random order: so that nothing is learned from where speech stands in the encoder's window. The
-same command goes on where it was stopped.
+heard in as many variants as before: alone; in the midst of a long track of all clips of the same
+person, in random order, so that nothing is learned from where speech stands in the encoder's
+window; and, after the first three, in other voices. Clips of synthetic heads without videos are
+found by their speech. The same command goes on where it was stopped.
 """
 
 import argparse
+import json
 import random
 import sys
 from collections import defaultdict
@@ -25,33 +27,47 @@ from lipsync_core.audio.features import encode_speech
 from lipsync_core.commands.progress import progress_bar
 from lipsync_core.errors import LipStyleError, TrainingError
 from lipsync_core.media.audio_file import read_audio, resample
-from lipsync_core.training.preparation import find_videos
+from lipsync_core.training.preparation import VIDEO_SUFFIXES
 from lipsync_core.training.prepared import PreparedClip, read_prepared, write_prepared
 from lipsync_core.training.silence import SILENCE_FILE, prepare_silence
+from lipsync_core.training.voices import another_voice
 from lipsync_core.types import MOTION_RATE, Audio, OnProgress
 from lipsync_core.weights import SPEECH_ENCODERS, find
 
 SEEN = ("landmarks", "frame_to_crop", "visible", "neutral", "canonical", "valid")
 """What is kept of a prepared clip, as far as it is there."""
+PLAIN_VARIANTS = 3
+"""Further variants are in other voices."""
 _STEP = SAMPLE_RATE // MOTION_RATE
 _FEWEST = 3
 """A track of fewer clips is played three times, and heard in its middle."""
 
 
-def videos_of(clips: list[PreparedClip], folders: list[Path]) -> dict[str, Path]:
-    """The video of every clip by its name; TrainingError when one is missing or is not the only
-    one of its name."""
+def sounds_of(clips: list[PreparedClip], folders: list[Path]) -> dict[str, Path]:
+    """The video or recording of every clip by its name; TrainingError when one is missing or is not
+    the only one of its name."""
     found = defaultdict(list)
-    for path in (path for folder in folders for path in find_videos(folder)):
-        found[path.stem].append(path)
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() in VIDEO_SUFFIXES or path.suffix == ".wav":
+                found[path.stem].append(path)
+    sounds = {}
     for clip in clips:
-        if len(found[clip.name]) != 1:
+        candidates = found[_said_in(clip)]
+        if len(candidates) != 1:
             raise TrainingError(
-                f"{len(found[clip.name])} videos named {clip.name} under "
+                f"{len(candidates)} videos or recordings of {clip.name} under "
                 f"{', '.join(map(str, folders))}, one is needed: name the folders that the clips "
                 "were prepared from"
             )
-    return {clip.name: found[clip.name][0] for clip in clips}
+        sounds[clip.name] = candidates[0]
+    return sounds
+
+
+def _said_in(clip: PreparedClip) -> str:
+    """The name of the clip's video, or of the recording that a synthetic head says."""
+    facts = clip.path.with_suffix(".json")
+    return Path(json.loads(facts.read_text())["speech"]).stem if facts.is_file() else clip.name
 
 
 def hear_alone(encoder: SpeechEncoder, waveform: Float[Tensor, " n"]) -> Float[Tensor, "t d"]:
@@ -79,10 +95,9 @@ def hear_in_track(
 
 def hear_again(
     clips: list[PreparedClip],
-    videos: dict[str, Path],
+    sounds: dict[str, Path],
     targets: dict[str, Path],
     encoder: SpeechEncoder,
-    variants: int,
     seed: int,
     on_progress: OnProgress | None = None,
 ) -> None:
@@ -91,18 +106,45 @@ def hear_again(
     for clip in clips:
         groups[clip.person, clip.split].append(clip)
     done = 0
-    for (person, split), group in groups.items():
+    for group in groups.values():
         if not all(targets[clip.name].is_file() for clip in group):
-            waveforms = [resample(read_audio(videos[c.name]), SAMPLE_RATE).waveform for c in group]
-            draw = random.Random(f"{seed} {person} {split}")
-            tracks = [hear_in_track(encoder, waveforms, draw) for _ in range(variants - 1)]
-            for i, clip in enumerate(group):
-                if not targets[clip.name].is_file():
-                    heard = [hear_alone(encoder, waveforms[i]), *(track[i] for track in tracks)]
-                    _write(targets[clip.name], clip, heard, encoder.id)
-                if on_progress is not None:
-                    on_progress(done + i + 1, len(clips))
+            _hear_group(group, sounds, targets, encoder, seed)
         done += len(group)
+        if on_progress is not None:
+            on_progress(done, len(clips))
+
+
+def _hear_group(
+    group: list[PreparedClip],
+    sounds: dict[str, Path],
+    targets: dict[str, Path],
+    encoder: SpeechEncoder,
+    seed: int,
+) -> None:
+    waveforms = [resample(read_audio(sounds[c.name]), SAMPLE_RATE).waveform for c in group]
+    variants = max(len(clip.read("speech")) for clip in group)
+    draw = random.Random(f"{seed} {group[0].person} {group[0].split}")
+    tracks = []
+    for number in range(variants - 1):
+        voice = number - (PLAIN_VARIANTS - 1)
+        said = waveforms if voice < 0 else in_other_voices(group, waveforms, voice, seed)
+        tracks.append(hear_in_track(encoder, said, draw))
+    for i, clip in enumerate(group):
+        if not targets[clip.name].is_file():
+            heard = [hear_alone(encoder, waveforms[i]), *(track[i] for track in tracks)]
+            _write(targets[clip.name], clip, heard, encoder.id)
+
+
+def in_other_voices(
+    group: list[PreparedClip], waveforms: list[Float[Tensor, " _"]], number: int, seed: int
+) -> list[Float[Tensor, " _"]]:
+    """Each clip in the voice that `prepare` draws for its variant `number` with this seed."""
+    changed = []
+    for clip, waveform in zip(group, waveforms, strict=True):
+        draw = random.Random(f"{seed} {clip.name} voice {number}")
+        generator = torch.Generator().manual_seed(draw.getrandbits(40))
+        changed.append(another_voice(Audio(waveform, SAMPLE_RATE), generator).waveform)
+    return changed
 
 
 def _write(path: Path, clip: PreparedClip, heard: list[Tensor], encoder: str) -> None:
@@ -119,22 +161,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prepared", type=Path, help="folder of prepared clips")
     parser.add_argument(
-        "--clips", type=Path, nargs="+", required=True, help="folders of the videos they came from"
+        "--clips", type=Path, nargs="+", required=True, help="folders of what they came from"
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--speech-encoder", choices=SPEECH_ENCODERS, required=True)
-    parser.add_argument("--variants", type=int, default=3, help="heard alone and in tracks")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     clips = read_prepared(arguments.prepared)
-    videos = videos_of(clips, arguments.clips)
+    sounds = sounds_of(clips, arguments.clips)
     targets = {c.name: arguments.out / c.path.relative_to(arguments.prepared) for c in clips}
     encoder = load_speech_encoder(find(SPEECH_ENCODERS[arguments.speech_encoder]))
     with progress_bar("hear", "clip") as on_progress:
-        hear_again(clips, videos, targets, encoder, arguments.variants, arguments.seed, on_progress)
+        hear_again(clips, sounds, targets, encoder, arguments.seed, on_progress)
     if not (arguments.out / SILENCE_FILE).is_file():
-        learned = [videos[clip.name] for clip in clips if clip.split == "train"]
-        prepare_silence(learned or list(videos.values()), arguments.out, encoder, arguments.seed)
+        learned = [sounds[clip.name] for clip in clips if clip.split == "train"]
+        prepare_silence(learned or list(sounds.values()), arguments.out, encoder, arguments.seed)
     print(f"{len(clips)} clips heard by {encoder.id} in {arguments.out}")
 
 
