@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from .errors import ModelError
 
 FORMAT = "1"
+VERSION = "0.1.0"
+"""Of LipStyle, for files to say what wrote them."""
 
 
 class Model(nn.Module):

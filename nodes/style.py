@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ..lipsync_core.motion.style import load_style, save_style
+from ..lipsync_core.motion.style_file import load_style, save_style
 from ..lipsync_core.pipeline import read_style
 from . import host, types
 from .schema import Schema

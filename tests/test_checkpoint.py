@@ -4,6 +4,7 @@ import json
 import os
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -113,3 +114,8 @@ def test_files_are_as_readable_as_others(saved):
     plain = saved[0].with_name("plain")
     plain.write_text("")
     assert stat.S_IMODE(saved[0].stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_files_name_the_release_that_wrote_them():
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    assert f'\nversion = "{checkpoint.VERSION}"\n' in project

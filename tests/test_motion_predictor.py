@@ -1,64 +1,23 @@
 """The predictor: windows equal the whole, a set has no order, unseen pairs do not count."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from synthetic_motion import ENCODER, SPEECH_WIDTH, made_up_basis, made_up_speech
+from synthetic_motion import ENCODER, SPEECH_WIDTH
+from tiny_predictor import BASIS, predicted, speech, style, tiny_predictor
 
 from lipsync_core.checkpoint import load_model, save_model
-from lipsync_core.errors import ModelError, NoFaceError
 from lipsync_core.motion import prediction
 from lipsync_core.motion.prediction import predict_lip_motion
 from lipsync_core.motion.predictor import MotionPredictor, MotionPredictorConfig, Reach
-from lipsync_core.motion.style import (
-    blend_styles,
-    extend_style,
-    load_style,
-    make_style_reference,
-    save_style,
-)
-from lipsync_core.types import LipMotion, SpeechFeatures, StyleReference
-
-BASIS = made_up_basis()
+from lipsync_core.motion.style import extend_style
+from lipsync_core.types import SpeechFeatures
 
 
 @pytest.fixture(scope="module")
 def predictor() -> MotionPredictor:
-    """Random weights, large enough for the style to show."""
-    torch.manual_seed(0)
-    config = MotionPredictorConfig(
-        basis=BASIS.id,
-        encoder=ENCODER,
-        speech_width=SPEECH_WIDTH,
-        motion_size=BASIS.size,
-        width=48,
-        heads=2,
-        attention_reach=6,
-    )
-    model = MotionPredictor(config)
-    model.basis_components.copy_(BASIS.components)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            parameter.data.mul_(2)
-    return model.eval().requires_grad_(False)
-
-
-def speech(steps: int, seed: int = 0) -> SpeechFeatures:
-    return SpeechFeatures(made_up_speech(steps, torch.Generator().manual_seed(seed)), ENCODER)
-
-
-def style(steps: int, seed: int = 1) -> StyleReference:
-    motion = torch.randn(steps, BASIS.size, generator=torch.Generator().manual_seed(seed))
-    valid = torch.ones(steps, dtype=torch.bool)
-    return make_style_reference(
-        speech(steps, seed), LipMotion(motion, valid, BASIS.id), f"clip {seed}"
-    )
-
-
-def predicted(predictor: MotionPredictor, *args, **kwargs) -> torch.Tensor:
-    return predict_lip_motion(predictor, *args, **kwargs).coefficients
+    return tiny_predictor()
 
 
 def with_ahead(predictor: MotionPredictor, ahead: int | None) -> MotionPredictor:
@@ -198,39 +157,6 @@ def test_training_pass_and_prediction_agree(predictor):
         assert torch.allclose(grouped[0, target], alone, atol=1e-4)
 
 
-def test_strength_runs_from_null_through_the_style_and_beyond(predictor):
-    free = predicted(predictor, speech(30))
-    styled = predicted(predictor, speech(30), style(30))
-    assert torch.equal(predicted(predictor, speech(30), style(30), 0.0), free)
-    for strength in (0.5, 2.0):
-        motion = predicted(predictor, speech(30), style(30), strength)
-        assert torch.allclose(motion, free + strength * (styled - free), atol=1e-5)
-
-
-def test_blends_lie_between(predictor):
-    first, second = style(30, 1), style(90, 2)
-    only_first, only_second, half = (
-        predicted(predictor, speech(40), blend_styles((first, second), shares))
-        for shares in ((1.0, 0.0), (0.0, 2.0), (1.0, 1.0))
-    )
-    assert torch.equal(only_first, predicted(predictor, speech(40), first))
-    assert torch.equal(only_second, predicted(predictor, speech(40), second))
-    assert not torch.allclose(half, only_first, atol=1e-3)
-    assert not torch.allclose(half, only_second, atol=1e-3)
-    shifts = [
-        (predicted(predictor, speech(40), blend_styles((first, second), (1 - s, s))) - only_first)
-        .norm()
-        .item()
-        for s in (0.01, 0.1, 0.5, 0.9, 0.99)
-    ]
-    assert shifts == sorted(shifts)
-
-
-def test_blend_gives_shares_not_lengths():
-    blend = blend_styles((style(30, 1), style(90, 2)), (1.0, 1.0))
-    assert torch.isclose(blend.weight[:30].sum(), blend.weight[30:].sum())
-
-
 def test_progress_reaches_the_end_and_can_cancel(predictor):
     calls = []
     predict_lip_motion(
@@ -255,40 +181,3 @@ def test_strangers_are_refused(predictor):
     other_basis = replace(style(10), motion=replace(style(10).motion, basis="lip-pca:other"))
     with pytest.raises(ValueError, match="lip-pca:other"):
         predict_lip_motion(predictor, speech(10), other_basis)
-    with pytest.raises(ValueError, match="motion basis"):
-        extend_style(style(10), other_basis)
-    with pytest.raises(ValueError, match="share"):
-        blend_styles((style(10), style(10)), (0.0, 0.0))
-
-
-def test_a_style_is_cut_to_the_shorter_and_must_show_lips():
-    motion = LipMotion(torch.zeros(7, BASIS.size), torch.ones(7, dtype=torch.bool), BASIS.id)
-    assert len(make_style_reference(speech(9), motion).weight) == 7
-    hidden = replace(motion, valid=torch.zeros(7, dtype=torch.bool))
-    with pytest.raises(NoFaceError, match="pick a clip"):
-        make_style_reference(speech(9), hidden)
-
-
-def test_a_style_file_keeps_the_style(predictor, tmp_path):
-    kept = extend_style(style(30, 1), style(20, 2))
-    save_style(tmp_path / "style.safetensors", kept)
-    loaded = load_style(tmp_path / "style.safetensors")
-    assert loaded.source == "clip 1; clip 2"
-    assert torch.equal(loaded.clip, kept.clip) and torch.equal(loaded.weight, kept.weight)
-    assert torch.allclose(
-        predicted(predictor, speech(40), loaded), predicted(predictor, speech(40), kept), atol=0.05
-    )
-
-
-def test_a_file_that_is_no_style_is_refused(predictor, tmp_path):
-    path: Path = tmp_path / "predictor.safetensors"
-    save_model(path, predictor, {})
-    with pytest.raises(ModelError, match="holds MotionPredictor"):
-        load_style(path)
-    with pytest.raises(ModelError, match="no weight file"):
-        load_style(tmp_path / "absent.safetensors")
-    whole = tmp_path / "style.safetensors"
-    save_style(whole, style(30))
-    whole.write_bytes(whole.read_bytes()[:-10])
-    with pytest.raises(ModelError, match="damaged"):
-        load_style(whole)

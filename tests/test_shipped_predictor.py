@@ -13,10 +13,12 @@ from lipsync_core.checkpoint import load_model
 from lipsync_core.errors import ModelError
 from lipsync_core.landmarks import INNER_LEFT, INNER_LOWER, INNER_RIGHT, INNER_UPPER, MOVING
 from lipsync_core.media.audio_file import read_audio, resample
+from lipsync_core.motion import prediction
 from lipsync_core.motion.basis import motion_to_landmarks
 from lipsync_core.motion.prediction import predict_lip_motion
 from lipsync_core.motion.predictor import MotionPredictor
-from lipsync_core.types import Audio, LipMotion
+from lipsync_core.motion.style_file import load_style
+from lipsync_core.types import Audio, LipMotion, SpeechFeatures
 
 RATE = 16_000
 
@@ -70,3 +72,20 @@ def test_silence_closes_the_mouth(predictor, encoder, sentence, noise):
 def test_silence_alone_keeps_it_closed(predictor, encoder):
     speech = encode_speech(encoder, Audio(torch.zeros(3 * RATE), RATE))
     assert height_to_width(predictor, predict_lip_motion(predictor, speech)).max() < 0.25
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_windows_equal_the_whole(predictor, monkeypatch, strength):
+    """Two minutes of features like those of speech, in one piece, as usual, and in odd cuts."""
+    style = load_style(weights.SHIPPED / "demo_style.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    heard = torch.randn(3000, predictor.config.speech_width, generator=generator)
+    heard = heard * predictor.speech_scale + predictor.speech_mean
+    speech = SpeechFeatures(heard, predictor.config.encoder)
+    predicted = []
+    for chunk in (3000, prediction.CHUNK, 701, 93):
+        monkeypatch.setattr(prediction, "CHUNK", chunk)
+        motion = predict_lip_motion(predictor, speech, style, strength)
+        predicted.append(predictor.basis.displacement(motion.coefficients))
+    for cut in predicted[1:]:
+        assert (cut - predicted[0]).norm(dim=-1).max() < 1e-3

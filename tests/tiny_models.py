@@ -13,7 +13,8 @@ from lipsync_core.landmarks import MOVING
 from lipsync_core.media.writing import write_clip
 from lipsync_core.motion.basis import fit_basis
 from lipsync_core.motion.predictor import MotionPredictor, MotionPredictorConfig
-from lipsync_core.motion.style import make_style_reference, save_style
+from lipsync_core.motion.style import make_style_reference
+from lipsync_core.motion.style_file import save_style
 from lipsync_core.render.renderer import LipRenderer
 from lipsync_core.sync.expert import SyncExpert, SyncExpertConfig
 from lipsync_core.types import Audio, LipMotion, SpeechFeatures

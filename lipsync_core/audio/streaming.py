@@ -21,7 +21,7 @@ _WINDOW = WINDOW_SECONDS * SAMPLE_RATE
 
 
 def stream_speech(
-    encoder: SpeechEncoder, blocks: Iterable[Float[Tensor, " n"]]
+    encoder: SpeechEncoder, blocks: Iterable[Float[Tensor, " _"]]
 ) -> Iterator[SpeechFeatures]:
     """What `encode_speech` hears in the sound that `blocks` make up, window by window.
 

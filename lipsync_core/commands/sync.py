@@ -8,8 +8,10 @@ from ..errors import MediaError
 from ..face.choice import FaceChoice
 from ..media.audio_file import read_audio
 from ..media.file_clip import open_clip
+from ..media.fingerprint import named_fingerprint
 from ..media.fitting import FitPolicy
-from ..motion.style import extend_style, load_style
+from ..motion.style import extend_style
+from ..motion.style_file import load_style
 from ..pipeline import LipSyncSettings, Models, lip_sync, load_models, read_style
 from ..types import StyleReference
 from ..weights import SHIPPED
@@ -75,7 +77,7 @@ def _read_styles(models: Models, paths: list[Path]) -> StyleReference | None:
                     models.predictor,
                     open_clip(path),
                     extend=style,
-                    source=path.name,
+                    source=named_fingerprint(path),
                     on_progress=on_progress,
                 )
     return style

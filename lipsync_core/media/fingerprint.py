@@ -17,6 +17,11 @@ def file_fingerprint(path: Path) -> str:
     return file_sha256(path)[:FINGERPRINT_DIGITS]
 
 
+def named_fingerprint(path: Path) -> str:
+    """The file's name, without the folders it lies in, and its fingerprint, for people to read."""
+    return f"{path.name} (sha256 {file_fingerprint(path)})"
+
+
 def file_sha256(path: Path) -> str:
     """The file's SHA-256 in hex; MediaError when it cannot be read."""
     digest = hashlib.sha256()

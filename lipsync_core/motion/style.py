@@ -1,19 +1,12 @@
-"""Style references: made, extended, blended, saved and loaded."""
+"""Style references: made, extended, blended."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from ..checkpoint import read_metadata, save_tensors
-from ..errors import ModelError, NoFaceError
+from ..errors import NoFaceError
 from ..types import LipMotion, SpeechFeatures, StyleReference
-
-_KIND = "StyleReference"
-_FORMAT = "1"
 
 
 def make_style_reference(
@@ -57,12 +50,13 @@ def extend_style(style: StyleReference, *others: StyleReference) -> StyleReferen
         ),
         clip=torch.cat(clips),
         weight=torch.cat([p.weight for p in parts]),
-        source="; ".join(dict.fromkeys(p.source for p in parts if p.source)),
+        source="; ".join(dict.fromkeys(name for p in parts for name in _names(p.source))),
     )
 
 
 def blend_styles(styles: Sequence[StyleReference], shares: Sequence[float]) -> StyleReference:
-    """A style between styles: each counts by its share, however long its clips are.
+    """A style between styles: each counts by its share, however long its clips are and however
+    much of them shows the lips.
 
     Shares are >= 0 and need not sum to 1; a style of share 0 is left out, so shares (1, 0) give
     the first style itself. Raises ValueError for bad shares, or when encoders or bases differ.
@@ -78,12 +72,21 @@ def blend_styles(styles: Sequence[StyleReference], shares: Sequence[float]) -> S
         if share > 0
     ]
     # The pairs' total weight stands against the null slot, so it is kept between the styles' own.
-    total = sum(float(style.weight.sum()) * share for style, share in used)
+    total = sum(_seen_weight(style) * share for style, share in used)
     weighted = [
-        replace(style, weight=style.weight * (total * share / float(style.weight.sum())))
+        replace(style, weight=style.weight * (total * share / _seen_weight(style)))
         for style, share in used
     ]
     return extend_style(*weighted)
+
+
+def _names(source: str) -> list[str]:
+    return [name for name in source.split("; ") if name]
+
+
+def _seen_weight(style: StyleReference) -> float:
+    """Of the steps that can be looked at."""
+    return float(style.weight[style.motion.valid].sum())
 
 
 def _check_same(parts: Sequence[StyleReference]) -> None:
@@ -95,45 +98,3 @@ def _check_same(parts: Sequence[StyleReference]) -> None:
             raise ValueError(
                 f"the styles differ in {name} ({sorted(ids)}): make them with the same predictor"
             )
-
-
-def save_style(path: Path, style: StyleReference) -> None:
-    """Writes a small .safetensors: features and coefficients in 16 bits."""
-    tensors = {
-        "speech": style.speech.features.half(),
-        "motion": style.motion.coefficients.half(),
-        "valid": style.motion.valid,
-        "clip": style.clip.to(torch.int32),
-        "weight": style.weight.float(),
-    }
-    metadata = {
-        "format": "pt",
-        "lipstyle.format": _FORMAT,
-        "lipstyle.kind": _KIND,
-        "encoder": style.speech.encoder,
-        "basis": style.motion.basis,
-        "source": style.source,
-    }
-    save_tensors(path, tensors, metadata)
-
-
-def load_style(path: Path) -> StyleReference:
-    """The style in `path`; ModelError when it is missing, damaged, or no style file."""
-    metadata = read_metadata(path)
-    kind, version = metadata.get("lipstyle.kind"), metadata.get("lipstyle.format")
-    if (kind, version) != (_KIND, _FORMAT):
-        raise ModelError(
-            f"{path} holds {kind or 'no LipStyle data'} (format {version}), a {_KIND} of format "
-            f"{_FORMAT} is needed: pick a file made by Save Lip Style"
-        )
-    try:
-        tensors = load_file(path)
-        return StyleReference(
-            speech=SpeechFeatures(tensors["speech"].float(), metadata["encoder"]),
-            motion=LipMotion(tensors["motion"].float(), tensors["valid"], metadata["basis"]),
-            clip=tensors["clip"].long(),
-            weight=tensors["weight"],
-            source=metadata["source"],
-        )
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ModelError(f"{path} is not a whole style file ({error}): save it again") from error
