@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from test_speech_features import chirps
+from test_style_benchmarks import clip_of
+from tiny_models import write_talking_face
 from tiny_recogniser import BLOCKS, SYMBOLS, arrays, write_hama
 
 from lipsync_core import weights
@@ -14,7 +16,10 @@ from lipsync_core.audio.encoder import load_speech_encoder
 from lipsync_core.audio.features import encode_speech
 from lipsync_core.audio.hama import read_hama
 from lipsync_core.audio.phonemes import FLOOR
+from lipsync_core.commands.speech_encoders import named_speech_encoder, speech_encoders
 from lipsync_core.errors import ModelError
+from lipsync_core.evaluation.clips import find_clips
+from lipsync_core.evaluation.other_encoders import also_hear
 from lipsync_core.types import Audio
 
 
@@ -87,10 +92,44 @@ def test_another_model_in_the_same_layout_is_refused(tmp_path):
         load_speech_encoder(write_hama(tmp_path / "other.hama", {"w": np.ones(3, np.float32)}))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("hama") is None, reason="hama is not installed")
+needs_hama = pytest.mark.skipif(
+    importlib.util.find_spec("hama") is None, reason="hama is not installed"
+)
+
+
+@needs_hama
 def test_the_real_recogniser_hears_silence_as_blank():
     encoder = load_speech_encoder(weights.find(weights.PHONEME_ENCODER))
     speech = encode_speech(encoder, Audio(torch.zeros(32_000), 16_000))
     assert speech.features.shape == (50, 191)
     blank = 190
     assert (speech.features.argmax(dim=1) == blank).float().mean() > 0.9
+
+
+def test_evaluation_clips_are_heard_by_the_encoder_a_predictor_needs(encoder, tmp_path):
+    (tmp_path / "videos").mkdir()
+    write_talking_face(tmp_path / "videos" / "a.mp4", 40, height=150, width=200)
+    files = find_clips(tmp_path / "videos")
+    clip = clip_of("a", "a", seed=0, steps=38)
+    (heard,) = also_hear(encoder, files, [clip], tmp_path)
+    speech = heard.heard_by(encoder.id)
+    assert speech.features.shape == (38, SYMBOLS)
+    assert heard.heard_by(clip.speech.encoder) is clip.speech
+    part = heard.part(5, 20, "part")
+    assert torch.equal(part.heard_by(encoder.id).features, speech.features[5:20])
+    with pytest.raises(ValueError, match="other is needed"):
+        heard.heard_by("other")
+
+    (kept,) = tmp_path.glob("heard/*/a.safetensors")
+    written = kept.stat().st_mtime_ns
+    also_hear(encoder, files, [clip], tmp_path)
+    assert kept.stat().st_mtime_ns == written, "heard again"
+
+
+@needs_hama
+def test_a_command_takes_an_encoder_by_file_and_refuses_unknown_ids(path, encoder):
+    assert named_speech_encoder(str(path)).id == encoder.id
+    with pytest.raises(ModelError, match="no speech encoder at"):
+        named_speech_encoder("nobody")
+    with pytest.raises(ModelError, match="made-up"):
+        speech_encoders(["made-up:1"])

@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..audio.encoder import load_speech_encoder
 from ..checkpoint import Header, load_model
 from ..errors import EvaluationError
 from ..evaluation.clips import EvaluationClip
 from ..evaluation.drawn_styles import drawn_list
 from ..evaluation.held_out_styles import held_out_list
+from ..evaluation.other_encoders import also_hear
 from ..evaluation.results import Results, Row
 from ..evaluation.running import EXCLUDED
 from ..evaluation.speakers import PredictorSpeaker, RidgeProbe, Speaker
@@ -19,8 +19,9 @@ from ..motion.predictor import MotionPredictor
 from ..sync.expert import SyncExpert
 from ..training.motion_clips import read_motion_clips
 from ..training.prepared import describe, read_prepared
-from ..weights import FACE_LANDMARKER, SPEECH_ENCODER, find
+from ..weights import FACE_LANDMARKER, find
 from .progress import progress_bar
+from .speech_encoders import speech_encoders
 
 RIDGE = "ridge probe"
 STYLES = {
@@ -81,23 +82,31 @@ def evaluate_style(
     results: Results,
 ) -> None:
     """Adds what the mode finds to `results`."""
-    speakers: dict[str, Speaker] = {
-        name: PredictorSpeaker(load_model(path, MotionPredictor), arguments.strength)
+    predictors = {
+        name: load_model(path, MotionPredictor)
         for name, path in {
             arguments.predictor.stem: arguments.predictor,
             **rivals(arguments),
         }.items()
     }
+    speakers: dict[str, Speaker] = {
+        name: PredictorSpeaker(predictor, arguments.strength)
+        for name, predictor in predictors.items()
+    }
+    encoder, others = speech_encoders(p.config.encoder for p in predictors.values())
     if arguments.ridge is not None:
         speakers[RIDGE] = RidgeProbe.fit(read_motion_clips(arguments.ridge, "train"))
     with progress_bar("measure", "clip") as on_progress:
         measured, excluded = measure_style_clips(
             FaceLandmarker.load(find(FACE_LANDMARKER)),
-            load_speech_encoder(find(SPEECH_ENCODER)),
+            encoder,
             clips,
             results.folder,
             on_progress,
         )
+    for other in others:
+        with progress_bar(f"hear {other.id}", "clip") as on_progress:
+            measured = also_hear(other, clips, measured, results.folder, on_progress)
     lists = [read() for read in STYLES[arguments.styles]]
     for clip in clips:
         if clip.name in excluded and not results.has(lists[0].mode, clip.name):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from ..audio.encoder import load_speech_encoder
 from ..face.landmarking import FaceLandmarker
 from ..training.preparation import PreparationRecipe, find_videos, prepare_folder
 from ..training.silence import SILENCE_FILE, SOUND_PIECES, prepare_silence
-from ..weights import FACE_LANDMARKER, SPEECH_ENCODER, find
+from ..weights import FACE_LANDMARKER, find
 from .progress import progress_bar
+from .speech_encoders import add_speech_encoder, named_speech_encoder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=SOUND_PIECES,
         help=f"pieces of music, noise and laughter to keep still in (default {SOUND_PIECES})",
     )
+    add_speech_encoder(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that share the clips")
 
@@ -49,27 +50,28 @@ def run(arguments: argparse.Namespace) -> str:
     )
     videos = find_videos(arguments.folder)
     if arguments.workers == 1:
-        left_out = _share((videos, 0, 1, arguments.out, recipe))
+        left_out = _share((videos, 0, 1, arguments.out, recipe, arguments.speech_encoder))
     else:
         shares = [
-            (videos, i, arguments.workers, arguments.out, recipe) for i in range(arguments.workers)
+            (videos, i, arguments.workers, arguments.out, recipe, arguments.speech_encoder)
+            for i in range(arguments.workers)
         ]
         with get_context("spawn").Pool(arguments.workers) as pool:
             left_out = {k: v for part in pool.map(_share, shares) for k, v in part.items()}
     if not (arguments.out / SILENCE_FILE).is_file():
-        encoder = load_speech_encoder(find(SPEECH_ENCODER))
+        encoder = named_speech_encoder(arguments.speech_encoder)
         prepared = [video for video in videos if video.stem not in left_out]
         prepare_silence(prepared, arguments.out, encoder, arguments.seed, sounds=arguments.sounds)
     lines = [f"{len(videos) - len(left_out)} clips prepared in {arguments.out}"]
     return "\n".join(lines + [f"left out {name}: {why}" for name, why in left_out.items()])
 
 
-def _share(share: tuple[list[Path], int, int, Path, PreparationRecipe]) -> dict[str, str]:
+def _share(share: tuple[list[Path], int, int, Path, PreparationRecipe, str]) -> dict[str, str]:
     """Prepares every `workers`-th clip, counted from `worker`."""
-    videos, worker, workers, out, recipe = share
+    videos, worker, workers, out, recipe, encoder_name = share
     torch.set_num_threads(1)
     landmarker = FaceLandmarker.load(find(FACE_LANDMARKER))
-    encoder = load_speech_encoder(find(SPEECH_ENCODER))
+    encoder = named_speech_encoder(encoder_name)
     with progress_bar(f"prepare {worker + 1}/{workers}", "clip") as on_progress:
         return prepare_folder(
             videos[worker::workers],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ..audio.encoder import SpeechEncoder, load_speech_encoder
+from ..audio.encoder import SpeechEncoder
 from ..audio.features import encode_speech
 from ..media.writing import write_clip
 from ..synthesis.face_kit import FaceKit, load_face_kit
@@ -22,8 +22,8 @@ from ..synthesis.talking_style import TalkingStyle
 from ..synthesis.truth import measured_neutral, true_motion
 from ..training.prepared import write_prepared
 from ..types import MOTION_RATE
-from ..weights import SPEECH_ENCODER, find
 from .progress import progress_bar
+from .speech_encoders import add_speech_encoder, named_speech_encoder
 
 SOURCE = "synthetic heads: ICT-FaceKit (MIT), synthetic speech"
 PEOPLE_FILE = "people.json"
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--motion-only", action="store_true", help="prepared clips without pictures"
     )
+    add_speech_encoder(parser)
 
 
 def run(arguments: argparse.Namespace) -> str:
@@ -79,7 +80,8 @@ def run(arguments: argparse.Namespace) -> str:
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     with progress_bar("synthesise", "person") as on_progress:
-        encoder = load_speech_encoder(find(SPEECH_ENCODER)) if arguments.motion_only else None
+        motion_only, name = arguments.motion_only, arguments.speech_encoder
+        encoder = named_speech_encoder(name) if motion_only else None
         for done, person in enumerate(people):
             if encoder is not None:
                 write_motion(arguments.out, person, kit, landmark_map, encoder, arguments.split)

@@ -43,9 +43,10 @@ class PredictorSpeaker:
     def speak(
         self, clip: StyleClip, references: Sequence[StyleClip]
     ) -> Float[Tensor, "t points 3"]:
-        basis = self.predictor.basis
-        style = as_reference(list(references), basis) if references else None
-        motion = predict_lip_motion(self.predictor, clip.speech, style, self.strength)
+        basis, encoder = self.predictor.basis, self.predictor.config.encoder
+        style = as_reference(list(references), basis, encoder) if references else None
+        speech = clip.heard_by(encoder)
+        motion = predict_lip_motion(self.predictor, speech, style, self.strength)
         return basis.displacement(motion.coefficients.cpu().float())
 
 

@@ -40,6 +40,8 @@ class StyleClip:
     """Steps by which the lips came after the sound before that was repaired."""
     neutral: Float[Tensor, "points 3"] | None = None
     """The person's shape at rest, where it is known, eye distances."""
+    also_heard: tuple[SpeechFeatures, ...] = ()
+    """The same speech by other encoders, for predictors that listen with them."""
 
     @property
     def steps(self) -> int:
@@ -48,12 +50,26 @@ class StyleClip:
     def part(self, start: int, stop: int, name: str) -> "StyleClip":
         """The steps start <= i < stop as a clip of their own."""
         return replace(
-            self,
+            self.with_speech(start, stop),
             name=f"{self.name} {name}",
-            speech=replace(self.speech, features=self.speech.features[start:stop]),
             displacement=self.displacement[start:stop],
             valid=self.valid[start:stop],
         )
+
+    def with_speech(self, start: int, stop: int) -> "StyleClip":
+        """The clip with only these steps of its speech; its lips stay."""
+        cut, *others = (
+            replace(heard, features=heard.features[start:stop])
+            for heard in (self.speech, *self.also_heard)
+        )
+        return replace(self, speech=cut, also_heard=tuple(others))
+
+    def heard_by(self, encoder: str) -> SpeechFeatures:
+        """The speech as that encoder hears it; ValueError when it did not."""
+        known = {heard.encoder: heard for heard in (self.speech, *self.also_heard)}
+        if encoder not in known:
+            raise ValueError(f"{self.name} was heard by {sorted(known)}, {encoder} is needed")
+        return known[encoder]
 
     def motion(self, basis: LipMotionBasis) -> LipMotion:
         """In the coefficients of one predictor."""
@@ -108,23 +124,25 @@ def without_offset(clip: StyleClip, expert: SyncExpert) -> StyleClip:
     score = score_sync(expert, clip.displacement[:, : len(LIPS)], clip.valid, clip.speech)
     late, steps = max(score.offset, 0), clip.steps
     early, length = max(-score.offset, 0), steps - abs(score.offset)
-    features = clip.speech.features[early : early + length]
     return replace(
-        clip,
-        speech=replace(clip.speech, features=features),
+        clip.with_speech(early, early + length),
         displacement=clip.displacement[late : late + length],
         valid=clip.valid[late : late + length],
         offset=score.offset,
     )
 
 
-def as_reference(clips: list[StyleClip], basis: LipMotionBasis) -> StyleReference:
-    """One style from one or several clips, their first LONGEST_REFERENCE steps."""
+def as_reference(
+    clips: list[StyleClip], basis: LipMotionBasis, encoder: str | None = None
+) -> StyleReference:
+    """One style from one or several clips, their first LONGEST_REFERENCE steps, as `encoder` hears
+    them."""
     style: StyleReference | None = None
     room = LONGEST_REFERENCE
     for clip in clips:
         read = clip.part(0, min(room, clip.steps), "")
-        pairs = make_style_reference(read.speech, read.motion(basis), clip.name)
+        heard = read.speech if encoder is None else read.heard_by(encoder)
+        pairs = make_style_reference(heard, read.motion(basis), clip.name)
         style = pairs if style is None else extend_style(style, pairs)
         room -= read.steps
         if room <= 0:
