@@ -12,7 +12,8 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ from lipsync_core.evaluation.non_speech import (
     Speak,
     SpokenClip,
     babble,
+    cut_short,
     make_pause,
     make_scene,
     motion_figures,
@@ -64,6 +66,9 @@ def main() -> None:
     )
     shipped = weights.SHIPPED / "motion_predictor.safetensors"
     parser.add_argument("--predictor", type=Path, default=shipped)
+    parser.add_argument(
+        "--against", nargs="+", default=[], metavar="NAME=FILE", help="predictors to set beside it"
+    )
     parser.add_argument("--prepared", type=Path, required=True, help="with a test split")
     parser.add_argument("--clips", type=Path, required=True, help="the videos, for their sound")
     parser.add_argument("--alignments", type=Path, required=True)
@@ -78,9 +83,16 @@ def main() -> None:
         spoken_clip(clip, sound_of(arguments.clips / f"{clip.name}.mp4"))
         for clip in test[: arguments.limit]
     ]
-    predictor = load_model(arguments.predictor, MotionPredictor)
-    own = as_reference(read_style_clips(arguments.prepared, "validation")[:3], predictor.basis)
-    speakers = voices(predictor, load_speech_encoder(weights.find(weights.SPEECH_ENCODER)), own)
+    against = (named.split("=", 1) for named in arguments.against)
+    files = {"": arguments.predictor, **{f"{name}, ": Path(file) for name, file in against}}
+    references = read_style_clips(arguments.prepared, "validation")[:3]
+    hear = hearing(load_speech_encoder(weights.find(weights.SPEECH_ENCODER)))
+    speakers = {}
+    for name, file in files.items():
+        predictor = load_model(file, MotionPredictor)
+        style = as_reference(references, predictor.basis)
+        speakers[f"{name}no style"] = speak_as(predictor, hear, None)
+        speakers[f"{name}own style"] = speak_as(predictor, hear, style)
     thresholds = {
         f"{NEUTRAL_GAP} above neutral": NEUTRAL_GAP,
         "real p b m": real_closures(test, arguments.alignments),
@@ -100,24 +112,27 @@ def sound_of(path: Path) -> Audio:
     return resample(read_audio(path), RATE)
 
 
-def voices(
-    predictor: MotionPredictor, encoder: SpeechEncoder, style: StyleReference
-) -> dict[str, Speak]:
-    """The predictor without and with a style; what was heard once is not heard again."""
+def hearing(encoder: SpeechEncoder) -> Callable[[Audio], SpeechFeatures]:
+    """What the encoder hears; the same sound is not heard again."""
     heard: dict[int, tuple[Audio, SpeechFeatures]] = {}
 
-    def speech(audio: Audio) -> SpeechFeatures:
+    def hear(audio: Audio) -> SpeechFeatures:
         if id(audio) not in heard:
             # The sound is kept beside its features, so that no other one takes its id.
             heard[id(audio)] = (audio, encode_speech(encoder, audio))
         return heard[id(audio)][1]
 
-    def speak_as(style: StyleReference | None) -> Speak:
-        return lambda audio: predictor.basis.displacement(
-            predict_lip_motion(predictor, speech(audio), style).coefficients
-        )
+    return hear
 
-    return {"no style": speak_as(None), "own style": speak_as(style)}
+
+def speak_as(
+    predictor: MotionPredictor,
+    hear: Callable[[Audio], SpeechFeatures],
+    style: StyleReference | None,
+) -> Speak:
+    return lambda audio: predictor.basis.displacement(
+        predict_lip_motion(predictor, hear(audio), style).coefficients
+    )
 
 
 def made_up(seeds: int) -> dict[str, list[Audio]]:
@@ -145,13 +160,15 @@ def in_pauses(
     for first, second in zip(spoken, [*spoken[1:], spoken[0]], strict=True):
         for meaning, closed in thresholds.items():
             rows[meaning][REAL]["the room"].append(real_pause_figures(first, second, closed))
-        for name, noise in NOISES.items():
-            pause = make_pause(first, second, noise, generator)
-            for who, speak in speakers.items():
-                gap = lip_gap(speak(pause.audio))
-                for meaning, closed in thresholds.items():
-                    figures = pause_figures(gap, pause.start, pause.stop, closed)
-                    rows[meaning][who][name].append(figures)
+        pauses = {
+            name: make_pause(first, second, noise, generator) for name, noise in NOISES.items()
+        }
+        pauses["cut in a word"] = make_pause(cut_short(first), second, 0.0, generator)
+        for (name, pause), (who, speak) in product(pauses.items(), speakers.items()):
+            gap = lip_gap(speak(pause.audio))
+            for meaning, closed in thresholds.items():
+                figures = pause_figures(gap, pause.start, pause.stop, closed)
+                rows[meaning][who][name].append(figures)
     return {
         meaning: {who: {name: summary(r) for name, r in kinds.items()} for who, kinds in by.items()}
         for meaning, by in rows.items()

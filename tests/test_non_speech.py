@@ -10,6 +10,7 @@ from lipsync_core.errors import EvaluationError
 from lipsync_core.evaluation.non_speech import (
     SpokenClip,
     babble,
+    cut_short,
     make_pause,
     make_scene,
     motion_figures,
@@ -70,6 +71,16 @@ def test_a_pause_is_as_long_as_said_and_where_said():
     noisy = make_pause(spoken(), spoken(), 1e-3, torch.Generator().manual_seed(0), seconds=1.0)
     inside = noisy.audio.waveform[noisy.start * STEP : noisy.stop * STEP]
     assert inside.std() == pytest.approx(1e-3, rel=0.05)
+
+
+def test_speech_is_cut_where_the_lips_are_widest():
+    opening = torch.full((75,), 0.01)
+    opening[45], opening[25], opening[70] = 0.1, 0.2, 0.2
+    whole = spoken(opening)
+    cut = cut_short(whole)
+    assert cut.end == pytest.approx(45 / 25)
+    assert cut.voice.duration == pytest.approx(1.8 - whole.start, abs=1e-3)
+    assert torch.equal(cut.voice.waveform[200:9600], whole.voice.waveform[200:9600])
 
 
 def test_pauses_are_counted_in_steps():

@@ -10,7 +10,7 @@ Lip gaps are those of the inner lips above the person's neutral, in eye distance
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -115,6 +115,19 @@ class Pause:
     """The first step after speech."""
     stop: int
     """The first step of the speech that follows."""
+
+
+def cut_short(spoken: SpokenClip) -> SpokenClip:
+    """The same speech, cut off where the real lips are furthest apart: in the midst of a word.
+
+    Nobody's lips do that, and so no real ones are set beside it. Only the second half of the
+    speech is looked at, so that enough is left of it.
+    """
+    middle = round((spoken.start + spoken.end) / 2 * MOTION_RATE)
+    gap = lip_gap(spoken.clip.displacement)[middle : int(spoken.end * MOTION_RATE)]
+    widest = (middle + int(gap.argmax())) / MOTION_RATE
+    kept = spoken.voice.waveform[: round((widest - spoken.start) * RATE)]
+    return replace(spoken, voice=Audio(faded(kept, _FADE), RATE), end=widest)
 
 
 def make_pause(
