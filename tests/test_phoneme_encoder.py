@@ -15,7 +15,6 @@ from lipsync_core import weights
 from lipsync_core.audio.encoder import load_speech_encoder
 from lipsync_core.audio.features import encode_speech
 from lipsync_core.audio.hama import read_hama
-from lipsync_core.audio.phonemes import FLOOR
 from lipsync_core.commands.speech_encoders import named_speech_encoder, speech_encoders
 from lipsync_core.errors import ModelError
 from lipsync_core.evaluation.clips import find_clips
@@ -44,10 +43,10 @@ def test_features_are_log_posteriors_at_25_hz(encoder):
     speech = encode_speech(encoder, chirps(3.3))
     assert speech.features.shape == (math.ceil(3.3 * 25), SYMBOLS) == (83, encoder.width)
     assert speech.encoder == encoder.id
-    assert speech.features.min() >= math.log(FLOOR) - 1e-5 and speech.features.max() <= 0
+    assert speech.features.isfinite().all() and speech.features.max() <= 0
     # The mean of two logarithms is never above the logarithm of the mean.
     total = speech.features.exp().sum(dim=1)
-    assert (total < 1 + SYMBOLS * FLOOR).all() and total.median() > 0.5
+    assert (total < 1 + 1e-4).all() and total.median() > 0.5
 
 
 def test_features_do_not_depend_on_how_long_audio_is_cut(encoder):

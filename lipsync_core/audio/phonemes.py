@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .windows import STEPS_PER_WINDOW, SpeechEncoder
 
-FLOOR = 1e-4
-"""Least posterior that is told from none: symbols that never sound stay exactly still."""
 _FFT, _HOP = 400, 160
 _HEADS = 4
 _PREFIX = "acoustic_model.model."
@@ -30,7 +28,12 @@ _MULTIPLIED = (
 
 
 class PhonemeEncoder(SpeechEncoder):
-    """Log-posteriors of phonemes, no less than log(FLOOR)."""
+    """Log-posteriors of phonemes.
+
+    How unlikely a phoneme is tells of the mouth as well: a ridge probe from them to the opening of
+    the lips reaches r = .76 on people it never saw, from posteriors .57, from log-posteriors cut at
+    1e-4 .62.
+    """
 
     network: "_Recogniser"
 
@@ -48,8 +51,7 @@ class PhonemeEncoder(SpeechEncoder):
     def forward(self, windows: Float[Tensor, "b n"]) -> Float[Tensor, "b t d"]:
         """Of 10 s windows of 16 kHz sound at 25 Hz: the mean of two frames of 20 ms."""
         frames = self.network(windows.clamp(-1, 1))[:, : 2 * STEPS_PER_WINDOW]
-        log_posteriors = frames.log_softmax(dim=-1).clamp_min(torch.tensor(FLOOR).log().item())
-        return reduce(log_posteriors, "b (t pair) d -> b t d", "mean", pair=2)
+        return reduce(frames.log_softmax(dim=-1), "b (t pair) d -> b t d", "mean", pair=2)
 
 
 class _FeedForward(nn.Module):
