@@ -246,6 +246,28 @@ def test_clips_of_two_encoders_are_refused(prepared, tmp_path):
         build_predictor_task(tmp_path, RECIPE)
 
 
+def test_a_trained_predictor_is_taken_up_where_it_stands(prepared, run, predictor, tmp_path):
+    start = load_model(run / "model.safetensors", MotionPredictor)
+    task = build_predictor_task(prepared, RECIPE, start=start)
+    assert task.model.basis.id == predictor.basis.id
+    more = replace(RECIPE.loop, steps=2, learning_rate=1e-6, validate_every=2, log_every=1)
+    path = train(task, tmp_path, more, {})
+    further = load_model(path, MotionPredictor)
+    style, speech = style_of(predictor, 1.5), made_up_speech(60, torch.Generator().manual_seed(8))
+    first, second = (
+        predict_lip_motion(p, SpeechFeatures(speech, ENCODER), style).coefficients
+        for p in (predictor, further)
+    )
+    assert torch.allclose(first, second, atol=1e-3), "two tiny steps change next to nothing"
+    assert not torch.equal(first, second)
+
+
+def test_a_predictor_that_listens_otherwise_is_no_start(prepared, predictor):
+    deaf = MotionPredictor(replace(predictor.config, encoder="made-up:2"))
+    with pytest.raises(TrainingError, match="made-up:2"):
+        build_predictor_task(prepared, RECIPE, start=deaf)
+
+
 # Styles
 
 

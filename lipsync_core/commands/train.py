@@ -8,6 +8,8 @@ from typing import Any
 
 from ..checkpoint import load_model
 from ..errors import TrainingError
+from ..media.fingerprint import file_fingerprint
+from ..motion.predictor import MotionPredictor
 from ..sync.expert import SyncExpert
 from ..training import codec, predictor, renderer, sync_expert
 from ..training.loop import Task, train
@@ -33,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that it is repaired",
     )
     parser.add_argument(
+        "--start", type=Path, help="predictor only: trained weights to go on from, on your clips"
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -54,6 +59,8 @@ def run(arguments: argparse.Namespace) -> str:
         "data": describe(read_prepared(arguments.prepared, "train")),
         "recipe": asdict(recipe),
     }
+    if arguments.start is not None:
+        provenance["started_from"] = f"{arguments.start.name} {file_fingerprint(arguments.start)}"
     with progress_bar(f"train {arguments.preset}", "step") as on_progress:
         path = train(task, arguments.run, recipe.loop, provenance, on_progress)
     return str(path)
@@ -67,7 +74,8 @@ def build_task(arguments: argparse.Namespace, recipe: Any) -> Task:
     earlier = None if path is None else load_model(path, SyncExpert)
     if isinstance(recipe, predictor.PredictorRecipe):
         given = None if arguments.basis is None else renderer.read_basis(arguments.basis)
-        return predictor.build_predictor_task(arguments.prepared, recipe, given, earlier)
+        start = None if arguments.start is None else load_model(arguments.start, MotionPredictor)
+        return predictor.build_predictor_task(arguments.prepared, recipe, given, earlier, start)
     if isinstance(recipe, sync_expert.SyncRecipe):
         return sync_expert.build_sync_task(arguments.prepared, recipe, earlier)
     if arguments.codec is None or arguments.predictor is None:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..errors import TrainingError
 from ..landmarks import LIPS, MOVING
 from ..motion.basis import LipMotionBasis, extend_basis, fit_basis
 from ..motion.predictor import MotionPredictor, MotionPredictorConfig
@@ -75,13 +76,16 @@ def build_predictor_task(
     recipe: PredictorRecipe,
     given: LipMotionBasis | None = None,
     earlier: SyncExpert | None = None,
+    start: MotionPredictor | None = None,
 ) -> "PredictorTask":
     """The task of learning `recipe` from the clips beneath `prepared`.
 
     given: a basis to speak in; else one is fitted. It is extended as the recipe says, unless it is
     extended already.
     earlier: a sync expert that finds how late each clip's sound is, so that it can be repaired.
-    Raises TrainingError when there are no clips, or no two of one person.
+    start: a trained predictor to go on from, with its own sizes and basis; else a new one.
+    Raises TrainingError when there are no clips, no two of one person, or clips that `start` does
+    not understand.
     """
     torch.manual_seed(recipe.loop.seed)
     generator = torch.Generator().manual_seed(recipe.loop.seed)
@@ -91,6 +95,25 @@ def build_predictor_task(
     if earlier is not None:
         train, _ = without_offsets(train, earlier, encoder)
         validation, _ = without_offsets(validation, earlier, encoder)
+    if start is None:
+        model = _new_model(train, recipe, given, encoder)
+    elif start.config.encoder == encoder:
+        model = start.requires_grad_(True)
+    else:
+        raise TrainingError(
+            f"the clips were heard by {encoder}, the predictor to start from listens with "
+            f"{start.config.encoder}: prepare the clips with its encoder"
+        )
+    gates = fit_gates(train, model.speech_scale, generator)
+    shared = (model.basis, model.motion_scale, gates, model.speech_scale)
+    groups = MotionGroups(train, *shared, read_silence(prepared))
+    test = StyleTest.draw(MotionGroups(validation, *shared), generator)
+    return PredictorTask(model, groups, test, recipe)
+
+
+def _new_model(
+    train: list[MotionClip], recipe: PredictorRecipe, given: LipMotionBasis | None, encoder: str
+) -> MotionPredictor:
     sets = _two_sets(train)
     basis = given or fit_basis(sets, recipe.config.motion_size)
     if not basis.extends:
@@ -102,12 +125,7 @@ def build_predictor_task(
         encoder=encoder,
         motion_size=basis.size,
     )
-    model = _build_model(train, sets[0], basis, config)
-    gates = fit_gates(train, model.speech_scale, generator)
-    shared = (basis, model.motion_scale, gates, model.speech_scale)
-    groups = MotionGroups(train, *shared, read_silence(prepared))
-    test = StyleTest.draw(MotionGroups(validation, *shared), generator)
-    return PredictorTask(model, groups, test, recipe)
+    return _build_model(train, sets[0], basis, config)
 
 
 def _two_sets(clips: list[MotionClip]) -> list[Float[Tensor, "_ points 3"]]:
