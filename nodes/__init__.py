@@ -11,7 +11,7 @@ from .models import LoadLipRenderer, LoadMotionPredictor
 from .motion import EncodeSpeech, PredictLipMotion
 from .render import DecodeLipLatents, SampleLipRenderer
 from .scoring import ScoreLipSync
-from .style import LoadStyle, SaveStyle, StyleReference
+from .style import BlendStyles, LoadStyle, SaveStyle, StyleReference
 
 
 class LipStyleExtension(ComfyExtension):
@@ -26,6 +26,7 @@ class LipStyleExtension(ComfyExtension):
             LoadLipRenderer,
             LoadReferenceClip,
             StyleReference,
+            BlendStyles,
             LoadStyle,
             SaveStyle,
             EncodeSpeech,

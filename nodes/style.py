@@ -1,12 +1,13 @@
-"""Style Reference, Load and Save Lip Style: how one person talks, measured once and kept."""
+"""Style Reference, Blend, Load and Save: how one person talks, measured once, mixed and kept."""
 
 from comfy_api.latest import io, ui
 
+from ..lipsync_core.motion.style import blend_styles
 from ..lipsync_core.motion.style_file import load_style, save_style
 from ..lipsync_core.pipeline import read_style
 from . import host, types
 from .schema import Schema
-from .video import clip_of
+from .video import clip_of, source_of
 
 KIND = "StyleReference"
 """What the header of a style file says it holds."""
@@ -57,9 +58,41 @@ class StyleReference(io.ComfyNode):
                 audio=host.audio(audio),
                 track=face_track,
                 extend=extend,
+                source=source_of(video),
                 on_progress=host.Progress(),
             )
         return io.NodeOutput(style)
+
+
+class BlendStyles(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return Schema(
+            node_id="LipStyleBlendStyles",
+            display_name="Blend Lip Styles",
+            description="A way of talking between two: each counts by its share, however long its "
+            "clips are.",
+            search_aliases=["mix styles", "average style", "speaking style", "lip style"],
+            inputs=[
+                types.LipStyle.Input("first", tooltip="How one person talks."),
+                types.LipStyle.Input(
+                    "second", tooltip="How another one talks, measured for the same predictor."
+                ),
+                io.Float.Input(
+                    "share",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Of the second style: 0 is the first style itself, 1 the second.",
+                ),
+            ],
+            outputs=[types.LipStyle.Output(display_name="style")],
+        )
+
+    @classmethod
+    def execute(cls, first, second, share: float) -> io.NodeOutput:
+        return io.NodeOutput(blend_styles((first, second), (1 - share, share)))
 
 
 class LoadStyle(io.ComfyNode):

@@ -11,6 +11,7 @@ from comfy_api.latest import Input, InputImpl, Types
 from ..lipsync_core.errors import MediaError
 from ..lipsync_core.media.audio_file import sound_blocks
 from ..lipsync_core.media.file_clip import open_clip
+from ..lipsync_core.media.fingerprint import named_fingerprint
 from ..lipsync_core.media.tensor_clip import TensorClip
 from ..lipsync_core.media.trimming import trim_clip
 from ..lipsync_core.media.writing import write_clip
@@ -25,8 +26,10 @@ CHUNK_BYTES = 16 * 2**20
 class ClipVideo(Input.Video):
     """A VIDEO that is a `Clip`: pictures are read when, and only as far as, they are asked for."""
 
-    def __init__(self, clip: Clip):
+    def __init__(self, clip: Clip, path: Path | None = None):
         self.clip = clip
+        self.path = path
+        """The file that it was opened from, if it was."""
         self._written: Path | None = None
 
     def get_components(self) -> Types.VideoComponents:
@@ -92,7 +95,7 @@ class ClipVideo(Input.Video):
         left = whole - start
         if left * self.clip.fps < 1 or (strict_duration and duration and duration > left + 1e-6):
             return None
-        return ClipVideo(trim_clip(self.clip, start, duration))
+        return ClipVideo(trim_clip(self.clip, start, duration), self.path)
 
 
 def clip_of(video: Input.Video) -> Clip:
@@ -122,6 +125,18 @@ def clip_of(video: Input.Video) -> Clip:
     )
 
 
+def source_of(video: Input.Video) -> str:
+    """Name and fingerprint of the file that a VIDEO is read from; "" where there is none."""
+    if isinstance(video, ClipVideo):
+        path = video.path
+    elif isinstance(video, InputImpl.VideoFromFile):
+        path = video.get_stream_source()
+    else:
+        path = None
+    # A file that is only in memory has no name.
+    return named_fingerprint(Path(path)) if isinstance(path, str | Path) else ""
+
+
 def _trim_window(video: Input.Video) -> tuple[float, float]:
     """Start and duration in seconds, 0 for to the end; videos could not be trimmed before 0.22."""
     window = getattr(video, "get_active_trim_window", None)
@@ -130,7 +145,7 @@ def _trim_window(video: Input.Video) -> tuple[float, float]:
 
 def open_video(path: Path, start: float, duration: float) -> ClipVideo:
     """A file as a VIDEO, of which only the packets are looked through; duration 0 is all."""
-    return ClipVideo(open_clip(path, start, duration or None))
+    return ClipVideo(open_clip(path, start, duration or None), path)
 
 
 class ClipSound(Mapping[str, Any]):

@@ -45,7 +45,7 @@ def test_all_nodes_of_the_method_are_there():
             "LipSync", "LoadMotionPredictor", "LoadLipRenderer", "LoadReferenceClip",
             "StyleReference", "LoadStyle", "SaveStyle", "EncodeSpeech", "PredictLipMotion",
             "FitClipToSpeech", "TrackFace", "SampleLipRenderer", "DecodeLipLatents",
-            "CompositeFace", "ScoreLipSync",
+            "CompositeFace", "ScoreLipSync", "BlendStyles",
         )
     }  # fmt: skip
 

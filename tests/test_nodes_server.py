@@ -28,11 +28,12 @@ from node_graphs import (
     video,
 )
 from test_nodes import NODE_CLASSES, method
-from tiny_models import write_talking_face
+from tiny_models import save_tiny_style, write_talking_face
 
 from lipsync_core.checkpoint import read_metadata
 from lipsync_core.media.audio_file import read_audio
 from lipsync_core.media.file_clip import open_clip
+from lipsync_core.media.fingerprint import named_fingerprint
 from tools.hosting.server import ComfyServer
 
 pytestmark = pytest.mark.server
@@ -284,12 +285,41 @@ def test_a_style_is_saved_listed_and_loaded(host):
     graph.add("LipStyleSaveStyle", style=both, filename_prefix="lipstyle/test_style")
     host.run(graph)
     (path,) = (host.output / "lipstyle").glob("test_style*.safetensors")
-    assert read_metadata(path)["lipstyle.kind"] == "StyleReference"
+    facts = read_metadata(path)
+    assert facts["lipstyle.kind"] == "StyleReference"
+    assert facts["source"] == named_fingerprint(host.input / FACE)
+    assert str(host.input) not in str(facts)
     name = f"lipstyle/{path.name} [output]"
     graph = Graph()
     style = graph.add("LipStyleLoadStyle", file=name)
     spoken = lip_sync(graph, clip(graph, duration=0.4), speech(graph), style=style)
     assert open_clip(made(host, save_video(graph, spoken))).frame_count == 30
+
+
+def test_strength_and_share_reach_the_motion(host):
+    """A blend of share 0 is the first style, and strength 0 no style: the same videos."""
+    folder = host.models / "lipstyle"
+    for number in (1, 2):
+        save_tiny_style(folder / f"tiny_style_{number}.safetensors", seed=number)
+
+    def spoken(share: float | None, strength: float = 1.0) -> torch.Tensor:
+        graph = Graph()
+        first, second = (
+            graph.add("LipStyleLoadStyle", file=f"tiny_style_{number}.safetensors")
+            for number in (1, 2)
+        )
+        style = first
+        if share is not None:
+            style = graph.add("LipStyleBlendStyles", first=first, second=second, share=share)
+        made_by = lip_sync(
+            graph, clip(graph, duration=0.4), speech(graph), style=style, strength=strength
+        )
+        return open_clip(made(host, save_video(graph, made_by))).frames(0, 10)
+
+    first, none = spoken(None), spoken(None, strength=0.0)
+    assert (spoken(0.0) - first).abs().mean() < 1e-4
+    for other in (none, spoken(0.5), spoken(1.0)):
+        assert (other - first).abs().mean() > 1e-4
 
 
 def test_the_tracked_face_is_shown(host):

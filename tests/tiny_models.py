@@ -52,9 +52,10 @@ def save_tiny_models(folder: Path) -> tuple[str, str]:
     return names
 
 
-def save_tiny_style(path: Path) -> None:
+def save_tiny_style(path: Path, seed: int = 0) -> None:
     """Two seconds of random speech and motion that fit `tiny_predictor`."""
     config, steps = tiny_predictor().config, 50
+    torch.manual_seed(seed)
     speech = SpeechFeatures(torch.randn(steps, config.speech_width), config.encoder)
     motion = LipMotion(
         0.1 * torch.randn(steps, MOTION_SIZE), torch.ones(steps, dtype=torch.bool), config.basis
