@@ -13,20 +13,18 @@ from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..landmarks import LIPS
 from ..training.motion_clips import lip_error
 from ..types import OnProgress
 from .heard import Heard
 from .results import Row
+from .retrieval import StyledLips
 from .speakers import Speaker
 from .statistics import Estimate, difference, estimate, ratio
 from .style_clips import StyleClip
 from .style_list import Style, StyleList
 
-CANDIDATES = 20
-"""Styles that an output is told from, its own among them, by the change that it shows."""
 _SEED = 41
 _PERCENT = 100
 
@@ -89,6 +87,7 @@ def _target_rows(name: str, speaker: Speaker, target: StyleTarget, styles: Style
     seen = {i: speaker.speak(clip, _styled(target, styles.styles[i])) for i in met}
     plain = speaker.speak(clip, target.references)
     oracles = [style.apply(plain, target.heard) for style in styles.styles]
+    lips = StyledLips(plain, torch.stack(oracles), clip.valid)
     generator = torch.Generator().manual_seed(_SEED)
     rows = []
     for i in met:
@@ -104,10 +103,8 @@ def _target_rows(name: str, speaker: Speaker, target: StyleTarget, styles: Style
             gate = gate * clip.valid
             figures |= {f"{k} gated": _error(v, true, gate) for k, v in outputs.items()}
         order = torch.randperm(len(styles.styles), generator=generator).tolist()
-        rivals = [oracles[j] for j in order if j != i]
-        if styles.alike is not None:
-            rivals = _unlike(oracles[i], rivals, plain, clip.valid, styles.alike)
-        figures |= _retrieved(seen[i], plain, [oracles[i], *rivals[: CANDIDATES - 1]], clip.valid)
+        rivals = lips.rivals(i, order, styles.alike)
+        figures |= lips.retrieved(seen[i], i, rivals)
         notes = {"style": style.name, "family": style.family}
         rows.append(Row(styles.mode, clip.name, clip.person, name, figures, notes=notes))
     return rows
@@ -118,48 +115,6 @@ def _styled(target: StyleTarget, style: Style) -> list[StyleClip]:
         replace(clip, displacement=style.apply(clip.displacement, heard))
         for clip, heard in zip(target.references, target.references_heard, strict=True)
     ]
-
-
-def _unlike(
-    own: Float[Tensor, "t points 3"],
-    rivals: list[Float[Tensor, "t points 3"]],
-    plain: Float[Tensor, "t points 3"],
-    valid: Tensor,
-    alike: float,
-) -> list[Float[Tensor, "t points 3"]]:
-    """The rivals that change the lips in another manner; none when the own style changes nothing,
-    as one of a sound that is not heard."""
-    change = own - plain
-    if not change.any():
-        return []
-    return [rival for rival in rivals if _likeness(change, rival - plain, valid) < alike]
-
-
-def _retrieved(
-    output: Float[Tensor, "t points 3"],
-    plain: Float[Tensor, "t points 3"],
-    candidates: list[Float[Tensor, "t points 3"]],
-    valid: Tensor,
-) -> dict[str, float]:
-    """Whether the first of the candidates is found: by its change of the lips ("retrieved"), and
-    as the nearest by lip error ("nearest"); nan without rivals."""
-    if len(candidates) == 1:
-        return {"retrieved": math.nan, "nearest": math.nan}
-    shown, *rivals = (_likeness(output - plain, c - plain, valid) for c in candidates)
-    near, *nearer = (_error(output, c, valid) for c in candidates)
-    return {
-        "retrieved": float(all(shown > rival for rival in rivals)),
-        "nearest": float(all(near < rival for rival in nearer)),
-    }
-
-
-def _likeness(
-    change: Float[Tensor, "t points 3"], wanted: Float[Tensor, "t points 3"], valid: Tensor
-) -> float:
-    """The cosine of two changes of the lips; of size it says nothing, or timid styles, which are
-    near to no change at all, would be found everywhere."""
-    first, second = (x[valid][:, : len(LIPS)].flatten() for x in (change, wanted))
-    return float(nn.functional.cosine_similarity(first, second, dim=0))
 
 
 def _error(

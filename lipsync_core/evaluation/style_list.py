@@ -91,17 +91,15 @@ def as_tuples(value: Any) -> Any:
     return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
 
-def in_time(
-    displacement: Float[Tensor, "t points 3"], lag: int, smoothing: float
-) -> Float[Tensor, "t points 3"]:
+def in_time(motion: Float[Tensor, "t ..."], lag: int, smoothing: float) -> Tensor:
     """Later by `lag` steps and smoothed (deviation in steps); the ends are held."""
     if lag == 0 and smoothing == 0:
-        return displacement
+        return motion
     reach = abs(lag) + int(3 * smoothing) + 1
     tap = torch.arange(-reach, reach + 1)
     weight = torch.exp(-0.5 * ((tap - lag) / max(smoothing, 1e-3)) ** 2)
-    weight = (weight / weight.sum()).to(displacement)
-    flat = nn.functional.pad(displacement.flatten(1).T[:, None], (reach, reach), mode="replicate")
+    weight = (weight / weight.sum()).to(motion)
+    flat = nn.functional.pad(motion.flatten(1).T[:, None], (reach, reach), mode="replicate")
     # conv1d correlates: the kernel is turned round.
     smooth = nn.functional.conv1d(flat, weight.flip(0)[None, None])
-    return smooth[:, 0].T.reshape(displacement.shape)
+    return smooth[:, 0].T.reshape(motion.shape)
