@@ -64,12 +64,13 @@ def main() -> None:
     beside = None if arguments.beside is None else read_basis(arguments.beside)
     fields = expression_fields(load_face_kit(arguments.face_kit), load_landmark_map())
     basis = expression_basis(fields, arguments.size, beside)
-    source = SOURCE if beside is None else f"{beside.id}, then {SOURCE}"
+    source = SOURCE
+    if beside is not None:
+        source = f"{beside.id}, then {SOURCE}"
+        print(describe("beside", beside, arguments.prepared, arguments.split))
     save_tensors(
         arguments.out, {"components": basis.components}, {"format": "pt", "source": source}
     )
-    if beside is not None:
-        print(describe(arguments.beside.stem, beside, arguments.prepared, arguments.split))
     print(describe(arguments.out.stem, basis, arguments.prepared, arguments.split))
 
 
