@@ -17,6 +17,7 @@ from lipsync_core.motion import prediction
 from lipsync_core.motion.basis import motion_to_landmarks
 from lipsync_core.motion.prediction import predict_lip_motion
 from lipsync_core.motion.predictor import MotionPredictor
+from lipsync_core.motion.streaming import look_ahead_steps, stream_lip_motion
 from lipsync_core.motion.style_file import load_style
 from lipsync_core.types import Audio, LipMotion, SpeechFeatures
 
@@ -89,3 +90,19 @@ def test_windows_equal_the_whole(predictor, monkeypatch, strength):
         predicted.append(predictor.basis.displacement(motion.coefficients))
     for cut in predicted[1:]:
         assert (cut - predicted[0]).norm(dim=-1).max() < 1e-3
+
+
+def test_a_stream_equals_the_whole(predictor):
+    """In the blocks in which speech features come."""
+    generator = torch.Generator().manual_seed(0)
+    heard = torch.randn(650, predictor.config.speech_width, generator=generator)
+    speech = SpeechFeatures(
+        heard * predictor.speech_scale + predictor.speech_mean, predictor.config.encoder
+    )
+    style = load_style(weights.SHIPPED / "demo_style.safetensors")
+    blocks = [SpeechFeatures(block, speech.encoder) for block in speech.features.split(200)]
+    streamed = [motion.coefficients for motion in stream_lip_motion(predictor, blocks, style)]
+    whole = predict_lip_motion(predictor, speech, style)
+    assert torch.allclose(torch.cat(streamed), whole.coefficients, atol=1e-5)
+    ahead = look_ahead_steps(predictor)
+    assert [len(block) for block in streamed][:2] == [200 - ahead, 200]
