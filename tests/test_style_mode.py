@@ -4,7 +4,7 @@ import json
 
 import pytest
 from synthetic_motion import ENCODER
-from test_style_benchmarks import Deaf, ReferenceReader, clip_of
+from test_style_benchmarks import Deaf, ReferenceReader, clip_of, heard_in
 from tiny_models import save_tiny_judge, save_tiny_models, write_talking_face
 
 from lipsync_core import weights
@@ -14,7 +14,12 @@ from lipsync_core.errors import EvaluationError
 from lipsync_core.evaluation import style_mode
 from lipsync_core.evaluation.blocks import markdown
 from lipsync_core.evaluation.clips import find_clips
+from lipsync_core.evaluation.drawn_styles import MODE as DRAWN
+from lipsync_core.evaluation.drawn_styles import read_drawn_styles
+from lipsync_core.evaluation.own_speech import MODE as OWN_SPEECH
+from lipsync_core.evaluation.people_benchmark import MODE as PEOPLE_MODE
 from lipsync_core.evaluation.results import Results
+from lipsync_core.evaluation.style_list import StyleList
 from lipsync_core.evaluation.style_mode import measure_style_clips, run_style
 from lipsync_core.evaluation.style_report import style_blocks, style_machine, style_rows
 from lipsync_core.face.landmarking import FaceLandmarker
@@ -80,8 +85,27 @@ def test_the_tables_name_everybody_and_are_json(clips, speakers, expert, tmp_pat
     for mode, rows in style_rows(results).items():
         text = markdown(list(style_blocks(mode, rows)))
         assert "reader" in text and "deaf" in text
-        assert "anna by reader.safetensors" in text
+        assert mode != PEOPLE_MODE or "anna by reader.safetensors" in text
         json.dumps(style_machine(mode, rows), allow_nan=False)
+
+
+def test_the_drawn_list_is_judged_told_and_resumed(clips, speakers, tmp_path, monkeypatch):
+    monkeypatch.setattr(style_mode, "hear", lambda clip, alignments: heard_in(clip))
+    few = StyleList(DRAWN, [style for style in read_drawn_styles() if style.name.endswith("0")])
+    designs = {f"{name}@{seed}": own for name, own in speakers.items() for seed in range(2)}
+    results = Results(tmp_path)
+    for targets in (1, 2):
+        run_style(designs, clips[:4], results, alignments=tmp_path, targets=targets, lists=[few])
+        judged = [row for row in results.rows if row.mode == DRAWN]
+        assert len(judged) == targets * len(designs) * len(few.styles), "no clip twice"
+    found = style_rows(results)
+    assert set(found) == {DRAWN, OWN_SPEECH}
+    for mode, rows in found.items():
+        text = markdown(list(style_blocks(mode, rows)))
+        assert "reader" in text and "reader@0" not in text
+        told = style_machine(mode, rows)
+        json.dumps(told, allow_nan=False)
+        assert set(told["figures by seed"]) == set(designs)
 
 
 def test_what_cannot_be_compared_is_refused(clips, speakers, tmp_path):
