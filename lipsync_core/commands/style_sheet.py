@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> str:
     if arguments.out.suffix.lower() != ".png":
         raise MediaError(f"{arguments.out} is not a .png: name the picture something.png")
+    named = named_styles(arguments.style)
     landmarker = FaceLandmarker.load(find(FACE_LANDMARKER))
     encoder = load_speech_encoder(find(SPEECH_ENCODER))
     predictor = load_model(arguments.predictor, MotionPredictor)
@@ -49,14 +50,22 @@ def run(arguments: argparse.Namespace) -> str:
         return predictor.basis.displacement(motion.coefficients)
 
     motions = {}
-    for text in arguments.style:
-        name, _, files = text.partition("=")
-        if not name or not files or name in motions:
-            raise MediaError(f"--style {text}: needed NAME=FILE, each name once")
-        styles = [_read(Path(file), landmarker, encoder, predictor) for file in files.split(",")]
+    for name, files in named.items():
+        styles = [_read(file, landmarker, encoder, predictor) for file in files]
         motions[name] = displacement(extend_style(*styles))
     write_picture(arguments.out, style_sheet(audio, motions, displacement(None)))
     return str(arguments.out)
+
+
+def named_styles(texts: list[str]) -> dict[str, list[Path]]:
+    """name -> files, as --style gives them; MediaError when they are written otherwise."""
+    found: dict[str, list[Path]] = {}
+    for text in texts:
+        name, _, files = text.partition("=")
+        if not name or not files or name in found:
+            raise MediaError(f"--style {text}: needed NAME=FILE[,FILE...], each name once")
+        found[name] = [Path(file) for file in files.split(",")]
+    return found
 
 
 def _read(path: Path, landmarker, encoder, predictor: MotionPredictor) -> StyleReference:
