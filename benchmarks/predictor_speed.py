@@ -177,7 +177,7 @@ def alone(threads: int, work: Callable, file: Path | None, given: tuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--minutes", type=int, default=60)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--audio", type=Path)

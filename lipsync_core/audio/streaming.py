@@ -1,6 +1,6 @@
 """Speech features while the sound comes in: the same as of the whole sound."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 import torch
 from jaxtyping import Float
@@ -22,7 +22,7 @@ _WINDOW = WINDOW_SECONDS * SAMPLE_RATE
 
 def stream_speech(
     encoder: SpeechEncoder, blocks: Iterable[Float[Tensor, " _"]]
-) -> Iterator[SpeechFeatures]:
+) -> Generator[SpeechFeatures, None, None]:
     """What `encode_speech` hears in the sound that `blocks` make up, window by window.
 
     Blocks are 16 kHz samples in [-1, 1], any number at a time. As soon as the last sample of a

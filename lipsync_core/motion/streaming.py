@@ -1,6 +1,6 @@
 """Lip motion while the speech comes in: the same as of the whole speech."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -28,7 +28,7 @@ def stream_lip_motion(
     speech: Iterable[SpeechFeatures],
     style: StyleReference | None = None,
     strength: float = 1.0,
-) -> Iterator[LipMotion]:
+) -> Generator[LipMotion, None, None]:
     """What `predict_lip_motion` gives for the speech that the blocks of `speech` make up.
 
     After each block come the steps that are known by then: all but the last `look_ahead_steps`;
