@@ -54,6 +54,7 @@ FRESH = 7_700_000
 """Seeds from here on; training's are small."""
 NOISES = {"digital silence": 0.0, "noise 1e-4": 1e-4, "noise 1e-3": 1e-3}
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".mp3"}
+LONGEST = 20
 REAL = "real lips"
 SPEECH = "speech itself"
 
@@ -109,7 +110,10 @@ def main() -> None:
 
 
 def sound_of(path: Path) -> Audio:
-    return resample(read_audio(path), RATE)
+    """The first LONGEST seconds."""
+    audio = read_audio(path)
+    cut = audio.waveform[: LONGEST * audio.sample_rate]
+    return resample(Audio(cut, audio.sample_rate), RATE)
 
 
 def hearing(encoder: SpeechEncoder) -> Callable[[Audio], SpeechFeatures]:
