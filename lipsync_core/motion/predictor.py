@@ -30,11 +30,13 @@ from .basis import LipMotionBasis
 _CONVOLUTION_REACH = 2
 _COORDINATES = 57 * 3
 
-AUDIO, LIPS_ONLY, POOLED, NONE = "audio", "lips only", "pooled", "none"
-READINGS = (AUDIO, LIPS_ONLY, POOLED, NONE)
+AUDIO, LIP_VALUES, LIPS_ONLY = "audio", "lip values", "lips only"
+POOLED, NONE = "pooled", "none"
+READINGS = (AUDIO, LIP_VALUES, LIPS_ONLY, POOLED, NONE)
 """How a style is read: ours, and the ablations that it is compared with.
 
     audio       keys are reference speech, values reference speech and lip motion (the paper)
+    lip values  keys are reference speech, values lip motion alone
     lips only   keys and values are reference lip motion alone, as DiffDub attends to it
     pooled      one static code for the whole reference, as StyleTalk's
     none        no reference is read
@@ -187,7 +189,8 @@ class MotionPredictor(Model):
         moved = self.motion_in[2](moved).transpose(1, 2)
         if self.config.reading == LIPS_ONLY:
             tokens = moved.to(tokens)
-        value = self.pair_value(torch.cat([tokens, moved.to(tokens)], dim=-1))
+        spoken = torch.zeros_like(tokens) if self.config.reading == LIP_VALUES else tokens
+        value = self.pair_value(torch.cat([spoken, moved.to(tokens)], dim=-1))
         return StylePairs(self.key_norm(tokens), value)
 
     def tables(self, pairs: StylePairs) -> tuple[Table, ...]:
