@@ -8,7 +8,7 @@ none, and with an oracle: the style itself, put on the lips that it gives after 
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -64,7 +64,7 @@ def choose_targets(
 
 
 def run_styles(
-    speakers: dict[str, Speaker],
+    speakers: Mapping[str, Speaker],
     targets: list[StyleTarget],
     styles: StyleList,
     on_progress: OnProgress | None = None,

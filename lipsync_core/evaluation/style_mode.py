@@ -180,7 +180,7 @@ def run_style(
         chosen = choose_targets(list(clips), heard, targets or len(clips), REFERENCES)
         for styles in (held_out_list(),) if lists is None else lists:
             todo = [t for t in chosen if not results.has(styles.mode, t.clip.name)]
-            for rows in run_styles(judged, todo, styles, on_progress):
+            for rows in run_styles(speakers, todo, styles, on_progress):
                 results.add(rows)
             if styles.mode == DRAWN:
                 _add_own_speech(judged, chosen, results)
