@@ -5,6 +5,8 @@ Sounds are made by procedure, with seeds that no training draws.
 """
 
 from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
@@ -57,8 +59,12 @@ def speak() -> Speak:
 @pytest.fixture(scope="module")
 def sentence(shared) -> torch.Tensor:
     """Three seconds: nobody speaks in the first half second and the last."""
-    clips = sorted((shared / "data/grid_s1/clips").glob("*.mp4"))
-    return resample(read_audio(clips[0]), RATE).waveform
+    return read_sentences(shared, 1)[0]
+
+
+def read_sentences(shared: Path, count: int) -> list[torch.Tensor]:
+    clips = sorted((shared / "data/grid_s1/clips").glob("*.mp4"))[:120:10]
+    return [resample(read_audio(clip), RATE).waveform for clip in clips[:count]]
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +74,20 @@ def speech(speak, sentence) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-4, 1e-3])
-def test_lips_shut_within_three_steps_of_a_cut_in_speech(speak, sentence, noise):
-    said = lip_gap(speak(sentence))
-    widest = 25 + int(said[25:50].argmax())
-    assert said[widest] > 3 * CLOSED, "the cut must come with open lips"
-    hiss = noise * torch.randn(2 * RATE, generator=torch.Generator().manual_seed(0))
-    gap = lip_gap(speak(torch.cat([sentence[: widest * STEP], hiss])))
-    figures = pause_figures(gap, widest, len(gap), CLOSED)
-    assert figures["closing"] <= CLOSING_BAR
-    assert figures["leaks"] == 0 and figures["opens early"] == 0
+def test_lips_shut_within_three_steps_of_a_cut_in_speech(speak, shared, noise):
+    """Cut where the lips are widest open, in the middle of a vowel: three steps on average, never
+    more than four."""
+    closing = []
+    for sentence in read_sentences(shared, 12):
+        said = lip_gap(speak(sentence))
+        widest = 25 + int(said[25:50].argmax())
+        assert said[widest] > 3 * CLOSED, "the cut must come with open lips"
+        hiss = noise * torch.randn(2 * RATE, generator=torch.Generator().manual_seed(0))
+        gap = lip_gap(speak(torch.cat([sentence[: widest * STEP], hiss])))
+        figures = pause_figures(gap, widest, len(gap), CLOSED)
+        assert figures["leaks"] == 0 and figures["opens early"] == 0
+        closing.append(figures["closing"])
+    assert fmean(closing) <= CLOSING_BAR and max(closing) <= CLOSING_BAR + 1
 
 
 @pytest.mark.parametrize("kind", list(MOST_BABBLE))
