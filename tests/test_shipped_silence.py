@@ -16,7 +16,12 @@ from lipsync_core.audio.encoder import load_speech_encoder
 from lipsync_core.audio.features import encode_speech
 from lipsync_core.checkpoint import load_model
 from lipsync_core.errors import ModelError
-from lipsync_core.evaluation.non_speech import CLOSING_BAR, motion_figures, pause_figures
+from lipsync_core.evaluation.non_speech import (
+    CLOSING_BAR,
+    NEUTRAL_GAP,
+    motion_figures,
+    pause_figures,
+)
 from lipsync_core.media.audio_file import read_audio, resample
 from lipsync_core.motion.prediction import predict_lip_motion
 from lipsync_core.motion.predictor import MotionPredictor
@@ -26,8 +31,6 @@ from lipsync_core.types import Audio
 
 RATE = 16_000
 STEP = RATE // 25
-CLOSED = 0.015
-"""Eye distances above neutral: half of what training calls nearly closed."""
 MOST_BABBLE = {"music": 0.4, "drums": 0.4, "steady noise": 0.05, "wind": 0.1, "laughter": 0.5}
 """Spread of the lip gap, of that in speech, mean over SEEDS: the shipped weights reach .21, .21, 0,
 .03 and .33."""
@@ -81,10 +84,10 @@ def test_lips_shut_within_three_steps_of_a_cut_in_speech(speak, shared, noise):
     for sentence in read_sentences(shared, 12):
         said = lip_gap(speak(sentence))
         widest = 25 + int(said[25:50].argmax())
-        assert said[widest] > 3 * CLOSED, "the cut must come with open lips"
+        assert said[widest] > 3 * NEUTRAL_GAP, "the cut must come with open lips"
         hiss = noise * torch.randn(2 * RATE, generator=torch.Generator().manual_seed(0))
         gap = lip_gap(speak(torch.cat([sentence[: widest * STEP], hiss])))
-        figures = pause_figures(gap, widest, len(gap), CLOSED)
+        figures = pause_figures(gap, widest, len(gap), NEUTRAL_GAP)
         assert figures["leaks"] == 0 and figures["opens early"] == 0
         closing.append(figures["closing"])
     assert fmean(closing) <= CLOSING_BAR and max(closing) <= CLOSING_BAR + 1
@@ -92,7 +95,7 @@ def test_lips_shut_within_three_steps_of_a_cut_in_speech(speak, shared, noise):
 
 @pytest.mark.parametrize("kind", list(MOST_BABBLE))
 def test_lips_keep_still_in_sounds_that_are_no_speech(speak, sentence, speech, kind):
-    assert speech["spread"] > CLOSED, "speech must move them"
+    assert speech["spread"] > NEUTRAL_GAP / 2, "speech must move them"
     loud = float(sentence.square().mean().sqrt())
     spread = energy = 0.0
     for seed in SEEDS:

@@ -39,9 +39,7 @@ def neutral_shape(
     return shape_at_rest(shapes, opening(shapes)).to(landmarks.dtype)
 
 
-def shape_at_rest(
-    shapes: Float[Tensor, "t k 3"], gap: Float[Tensor, " t"]
-) -> Float[Tensor, "k 3"]:
+def shape_at_rest(shapes: Float[Tensor, "t k 3"], gap: Float[Tensor, " t"]) -> Float[Tensor, "k 3"]:
     """The mean shape at the mean opening `gap` of the lowest decile, as `neutral_shape` says."""
     order = gap.argsort()
     rest = gap[order[: max(1, round(LOWEST * len(gap)))]].mean()
@@ -49,9 +47,7 @@ def shape_at_rest(
     return _line_at_zero(shapes[lower], gap[lower] - rest)
 
 
-def _line_at_zero(
-    shapes: Float[Tensor, "t k 3"], gap: Float[Tensor, " t"]
-) -> Float[Tensor, "k 3"]:
+def _line_at_zero(shapes: Float[Tensor, "t k 3"], gap: Float[Tensor, " t"]) -> Float[Tensor, "k 3"]:
     """The shape where `gap` is 0: a line over it, fitted with outliers weighed down (Cauchy)."""
     powers = torch.stack([torch.ones_like(gap), gap], dim=1)
     targets = rearrange(shapes, "t k c -> t (k c)")

@@ -14,13 +14,13 @@ from ..checkpoint import save_tensors
 from ..media.audio_file import read_audio, resample
 from ..types import MOTION_RATE, Audio
 from .sounds import KINDS, draw_sound
-from .sounds.waveforms import integer, log_uniform, uniform
+from .sounds.waveforms import faded, integer, log_uniform, uniform
 
 SILENCE_FILE = "silence.safetensors"
 SECONDS = 4
 _STEPS = SECONDS * MOTION_RATE
-_SETTLED = 5
-"""Steps after the end of speech from which on silence is heard."""
+_CUT = (0.4, 0.9)
+"""Of a sentence: where every other one is cut off, in the midst of a word."""
 _NOISE_LEVELS = (0.0, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Standard deviation of the noise left in a silence; full scale is 1."""
 SOUND_PIECES = 160
@@ -40,7 +40,12 @@ def silent_speech(
     encoder: SpeechEncoder, speech: list[Audio], generator: torch.Generator
 ) -> Float16[Tensor, "n t d"]:
     """Features of silences of 4 s: alone, before, and after each of `speech` (16 kHz), with
-    noise of several levels."""
+    noise of several levels.
+
+    Those after speech begin with the first step after its last sound, or after a cut in the midst
+    of a word: what is heard there still bears traces of the speech, and the lips must shut
+    nevertheless.
+    """
     length = SECONDS * SAMPLE_RATE
     pieces = []
     for level in _NOISE_LEVELS:
@@ -49,9 +54,11 @@ def silent_speech(
     for number, audio in enumerate(speech):
         level = _NOISE_LEVELS[number % len(_NOISE_LEVELS)]
         noise = level * torch.randn(length + SAMPLE_RATE, generator=generator)
-        after = torch.cat([audio.waveform, noise])
-        start = -(-len(audio.waveform) * MOTION_RATE // SAMPLE_RATE) + _SETTLED
-        pieces.append(_heard(encoder, after, start))
+        spoken = _without_end(audio.waveform)
+        if number % 2:
+            spoken = spoken[: round(uniform(generator, *_CUT) * len(spoken))]
+        after = torch.cat([faded(spoken), noise])
+        pieces.append(_heard(encoder, after, _step_after(spoken)))
         before = torch.cat([noise, audio.waveform])
         pieces.append(_heard(encoder, before, 0))
     return torch.stack([piece[:_STEPS] for piece in pieces]).half()
@@ -104,9 +111,13 @@ def _beside(
     sound = draw_sound(kind, SECONDS + 0.1, generator, float(loud)).waveform
     if place == BEFORE:
         return _heard(encoder, torch.cat([sound, gap, spoken]), 0)[:_STEPS]
-    start = -(-len(spoken) * MOTION_RATE // SAMPLE_RATE) + 1
-    heard = _heard(encoder, torch.cat([spoken, gap, sound]), start)
+    heard = _heard(encoder, torch.cat([faded(spoken), gap, sound]), _step_after(spoken))
     return heard[:_STEPS]
+
+
+def _step_after(waveform: Float[Tensor, " n"]) -> int:
+    """The first step at which it is over."""
+    return -(-len(waveform) * MOTION_RATE // SAMPLE_RATE)
 
 
 def _without_end(waveform: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
