@@ -24,7 +24,8 @@ def prepared(tmp_path_factory):
         write_talking_face(clips / f"{number}.mp4", frame_count=40, seed=number)
     (folder / "splits.json").write_text('{"train": ["0"], "validation": ["1"]}')
     arguments = ["prepare", clips, "--out", out, "--person", "drawn", "--source", "drawn face"]
-    arguments += ["--splits", folder / "splits.json", "--speech-variants", 2, "--sounds", 3]
+    arguments += ["--splits", folder / "splits.json", "--speech-variants", 2, "--voice-variants", 1]
+    arguments += ["--sounds", 3]
     assert main([str(argument) for argument in arguments]) == 0
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     assert main([str(argument) for argument in arguments]) == 0
@@ -38,9 +39,9 @@ def test_a_prepared_clip_holds_what_training_needs(prepared):
     tensors = load_file(train[0].path)
     assert tensors["crops"].shape == (40, 128, 128, 3) and tensors["crops"].dtype == torch.uint8
     assert tensors["canonical"].shape == (40, 57, 3) and tensors["valid"].all()
-    assert tensors["speech"].shape == (2, 40, 768)
-    alone, amid = tensors["speech"].float()
-    assert not torch.equal(alone, amid)
+    assert tensors["speech"].shape == (3, 40, 768)
+    alone, amid, other_voice = tensors["speech"].float()
+    assert not torch.equal(alone, amid) and not torch.equal(alone, other_voice)
     assert torch.nn.functional.cosine_similarity(alone, amid, dim=-1).mean() > 0.7
     # 12 silences, 2 more about either clip, and 3 sounds that are no speech.
     assert read_silence(prepared).shape == (19, 100, 768)
