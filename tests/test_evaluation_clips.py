@@ -5,8 +5,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from tiny_models import tiny_predictor
 
-from lipsync_core.checkpoint import Header
+from lipsync_core.checkpoint import Header, save_model
+from lipsync_core.commands.evaluate import headers_of
 from lipsync_core.errors import EvaluationError
 from lipsync_core.evaluation.bench import style_pool
 from lipsync_core.evaluation.clips import (
@@ -181,3 +183,15 @@ def test_what_training_writes_into_a_header_is_what_is_refused(tmp_path):
     assert told["a corpus"]["people_names"] == ["p1", "p2"] and told["a corpus"]["people"] == 2
     with pytest.raises(EvaluationError, match="trained on 1 of the 1 clips"):
         refuse_overlap({"w": Header("X", {}, {"data": told})}, find_clips(tmp_path))
+
+
+def test_two_weights_of_one_file_name_are_both_looked_at(tmp_path):
+    paths = {}
+    for run, split in (("audio", "train"), ("pooled", "test")):
+        (tmp_path / run).mkdir()
+        paths[run] = tmp_path / run / "model.safetensors"
+        save_model(paths[run], tiny_predictor(), {"run": split})
+    headers = headers_of(paths)
+    assert sorted(headers) == ["model.safetensors (audio)", "model.safetensors (pooled)"]
+    assert {h.provenance["run"] for h in headers.values()} == {"train", "test"}
+    assert list(headers_of({"judge": paths["audio"]})) == ["model.safetensors"]

@@ -5,12 +5,13 @@ import hashlib
 import json
 import platform
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..checkpoint import load_model, read_header
+from ..checkpoint import Header, load_model, read_header
 from ..errors import EvaluationError
 from ..evaluation.bench import Bench, style_pool
 from ..evaluation.blocks import markdown
@@ -101,8 +102,7 @@ def run(arguments: argparse.Namespace) -> str:
     everything = _find(arguments)
     clips = evaluated_clips(everything, arguments.split, arguments.limit)
     weights = _weights(arguments)
-    headers = {p.name: read_header(p) for p in weights.values()}
-    overlap = refuse_overlap(headers | ridge_header(arguments), clips)
+    overlap = refuse_overlap(headers_of(weights) | ridge_header(arguments), clips)
     record = _record(arguments, weights, clips, overlap)
     results = open_results(arguments.out, record, MUST_NOT_DIFFER)
     timing = Timing(0, 0.0)
@@ -142,6 +142,16 @@ def _weights(arguments: argparse.Namespace) -> dict[str, Path]:
     if arguments.judge or judge.is_file():
         weights["judge"] = judge
     return weights | rivals(arguments)
+
+
+def headers_of(weights: dict[str, Path]) -> dict[str, Header]:
+    """File name -> header of every weight; where two files have one name, what each is for tells
+    them apart, so that none is left out."""
+    names = Counter(path.name for path in weights.values())
+    return {
+        path.name if names[path.name] == 1 else f"{path.name} ({what})": read_header(path)
+        for what, path in weights.items()
+    }
 
 
 def _bench(
