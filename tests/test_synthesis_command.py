@@ -20,7 +20,7 @@ from lipsync_core.synthesis.landmarker_depth import (
     load_landmarker_depth,
     save_landmarker_depth,
 )
-from lipsync_core.synthesis.phones import TimedPhone, TimedSpeech, write_timed_speech
+from lipsync_core.synthesis.phones import TimedPhone, TimedSpeech, excerpt, write_timed_speech
 from lipsync_core.synthesis.talking_style import TalkingStyle
 from lipsync_core.training.motion_clips import by_person, read_motion_clips
 from lipsync_core.types import Audio
@@ -103,6 +103,30 @@ def test_videos_have_the_sound_and_size_that_was_asked_for(command, tmp_path):
     written = videos[0].stat().st_mtime_ns
     assert main(arguments) == 0
     assert videos[0].stat().st_mtime_ns == written
+
+
+def test_short_clips_come_out_of_the_midst(command, tmp_path):
+    arguments = [*command, "--heads", "2", "--size", "48", "--seconds", "0.4", "--out"]
+    assert main([*arguments, str(tmp_path / "videos")]) == 0
+    for video in (tmp_path / "videos").glob("*.mp4"):
+        assert open_clip(video).frame_count == 10
+    assert main([*arguments, str(tmp_path / "motion"), "--motion-only"]) == 0
+    clips = read_motion_clips(tmp_path / "motion", "train")
+    assert {clip.displacement.shape[0] for clip in clips} == {10}
+
+
+def test_an_excerpt_keeps_its_phones_where_they_sound():
+    symbols = ("sil", "b", "aa", "m")
+    phones = tuple(TimedPhone(s, 0.2 * i, 0.2 * (i + 1)) for i, s in enumerate(symbols))
+    speech = TimedSpeech(Audio(torch.arange(800) / 800, 1000), phones)
+    part = excerpt(speech, 0.3, 0.7)
+    assert torch.allclose(part.audio.waveform, speech.audio.waveform[300:700])
+    assert [phone.symbol for phone in part.phones] == ["b", "aa", "m"]
+    times = [time for phone in part.phones for time in (phone.start, phone.end)]
+    assert times == pytest.approx([0.0, 0.1, 0.1, 0.3, 0.3, 0.4])
+    for start, stop in ((-0.1, 0.5), (0.5, 0.5), (0.0, 0.9)):
+        with pytest.raises(ValueError, match="speech of"):
+            excerpt(speech, start, stop)
 
 
 def test_a_missing_kit_is_said_plainly(command, tmp_path, capsys):

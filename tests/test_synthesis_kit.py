@@ -8,6 +8,7 @@ from tiny_head import NAMES, arrays, tiny_kit, tiny_map
 from lipsync_core.errors import ModelError
 from lipsync_core.landmarks import MOVING, STABLE, TRACKED, opening, tracked
 from lipsync_core.synthesis.appearance import Appearance
+from lipsync_core.synthesis.backdrop import Backdrop
 from lipsync_core.synthesis.camera import Camera, posed
 from lipsync_core.synthesis.face_kit import SKIN, load_face_kit
 from lipsync_core.synthesis.fitting import fit_landmark_map
@@ -159,7 +160,8 @@ def test_normals_point_out_of_the_face(kit):
 
 def test_a_rendered_head_stands_where_it_is_projected(kit):
     landmark_map, camera = tiny_map(kit), Camera(view=40.0)
-    look = Appearance(background=((0.0, 0.0, 1.0), (0.0, 0.0, 1.0)), hairline=-9.0)
+    backdrop = Backdrop(colours=((0.0, 0.0, 1.0), (0.0, 0.0, 1.0)))
+    look = Appearance(backdrop=backdrop, hairline=-9.0)
     expression = torch.cat([kit.expressions(), kit.expressions(jawOpen=1.0)])
     pictures = render_head(
         kit, landmark_map, torch.zeros(2), expression, torch.zeros(2, 5), look, camera, 64

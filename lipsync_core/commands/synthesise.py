@@ -14,7 +14,7 @@ from ..synthesis.face_kit import FaceKit, load_face_kit
 from ..synthesis.landmark_map import LandmarkMap, load_landmark_map
 from ..synthesis.landmarker_depth import load_landmarker_depth
 from ..synthesis.lip_contact import LipContact
-from ..synthesis.phones import find_timed_speech, read_timed_speech
+from ..synthesis.phones import TimedSpeech, excerpt, find_timed_speech, read_timed_speech
 from ..synthesis.speaking import speech_to_expressions
 from ..synthesis.talking_clip import TalkingClip
 from ..synthesis.talking_head import TalkingHead
@@ -40,10 +40,22 @@ class Person:
     style: TalkingStyle
     speech: list[Path]
     seed: int
+    seconds: float | None = None
+    """Of every clip; None: all that is said."""
 
     def clip_seed(self, number: int) -> int:
         """Of one of the person's clips: the same for its video and its motion alone."""
         return self.seed * 101 + number
+
+    def clip_speech(self, number: int) -> TimedSpeech:
+        """What is said in one of the person's clips: all, or `seconds` from a random start."""
+        speech = read_timed_speech(self.speech[number])
+        if self.seconds is None or self.seconds >= speech.audio.duration:
+            return speech
+        generator = torch.Generator().manual_seed(self.clip_seed(number) + 1_000_000_007)
+        latest = speech.audio.duration - self.seconds
+        start = latest * float(torch.rand((), generator=generator))
+        return excerpt(speech, start, start + self.seconds)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strength", type=float, default=1.0, help="of the styles, 0 to 1")
     parser.add_argument("--split", default="train", choices=("train", "validation", "test"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seconds", type=float, help="of every clip, out of the midst of its speech; default: all"
+    )
     parser.add_argument("--size", type=int, default=256, help="of the videos, pixels")
     parser.add_argument(
         "--motion-only", action="store_true", help="prepared clips without pictures"
@@ -77,6 +92,7 @@ def run(arguments: argparse.Namespace) -> str:
         arguments.clips,
         arguments.strength,
         arguments.seed,
+        arguments.seconds,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     with progress_bar("synthesise", "person") as on_progress:
@@ -101,6 +117,7 @@ def draw_people(
     clips: int,
     strength: float,
     seed: int,
+    seconds: float | None = None,
 ) -> list[Person]:
     """`heads` faces times `styles` ways of talking; every person has one voice, as far as the
     names of the speech files (voice-number.wav) tell and that voice has enough sentences."""
@@ -120,7 +137,7 @@ def draw_people(
         order = torch.randperm(len(choices), generator=generator).tolist()
         said = [choices[order[i % len(order)]] for i in range(clips)]
         name = f"synthetic-{seed}-{number // styles:03d}-{number % styles:02d}"
-        people.append(Person(name, head, style, said, own_seed))
+        people.append(Person(name, head, style, said, own_seed, seconds))
     return people
 
 
@@ -139,8 +156,8 @@ def write_motion(
     """
     spoken, shapes = [], []
     lips = LipContact.of(kit, landmark_map, person.head.identity)
-    for number, path in enumerate(person.speech):
-        speech = read_timed_speech(path)
+    for number in range(len(person.speech)):
+        speech = person.clip_speech(number)
         generator = torch.Generator().manual_seed(person.clip_seed(number))
         curves = speech_to_expressions(speech, person.style, generator, lips)
         shapes.append(landmark_map.of_expressions(kit, person.head.identity, curves))
@@ -207,11 +224,11 @@ def write_videos(
 
     What is there already is kept: a run that was stopped goes on.
     """
-    for number, path in enumerate(person.speech):
+    for number in range(len(person.speech)):
         name = f"{person.name}-{number}"
         if (out / f"{name}.json").is_file():
             continue
-        speech = read_timed_speech(path)
+        speech = person.clip_speech(number)
         clip = TalkingClip(
             kit, landmark_map, person.head, speech, person.style, person.clip_seed(number), size
         )

@@ -60,6 +60,20 @@ class TimedSpeech:
             )
 
 
+def excerpt(speech: TimedSpeech, start: float, stop: float) -> TimedSpeech:
+    """The part from `start` to `stop` seconds; phones at its ends are cut."""
+    if not 0 <= start < stop <= speech.audio.duration + 1e-6:
+        raise ValueError(f"{start} to {stop} s of a speech of {speech.audio.duration} s")
+    rate = speech.audio.sample_rate
+    waveform = speech.audio.waveform[round(start * rate) : round(stop * rate)]
+    phones = tuple(
+        TimedPhone(phone.symbol, max(phone.start - start, 0.0), min(phone.end, stop) - start)
+        for phone in speech.phones
+        if phone.end > start + 1e-3 and phone.start < stop - 1e-3
+    )
+    return TimedSpeech(Audio(waveform, rate), phones, speech.text, speech.voice)
+
+
 def write_timed_speech(path: Path, speech: TimedSpeech) -> None:
     """Writes `path` (a .wav of 16 bit) and the phones to the .json beside it."""
     import wave

@@ -3,21 +3,22 @@
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange, reduce
+from einops import reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .appearance import Appearance, Surface, surface
+from .appearance import Appearance
+from .backdrop import backdrop_picture
 from .camera import Camera, posed
 from .face_kit import BACK_HEAD, EYES, GUMS, SKIN, TEETH, FaceKit
 from .landmark_map import LandmarkMap
+from .lighting import shade
 from .rasterising import rasterise
+from .skin_detail import with_detail
+from .surface import Surface, surface
 
 SUPERSAMPLING = 2
 _DRAWN = (SKIN, BACK_HEAD, GUMS, TEETH, *EYES)
-_LIT_DEPTH = 2.6
-"""cm behind the lips at which the light has fallen to 1 / e."""
-_SHINE_POWER = 18
 
 
 @dataclass(frozen=True)
@@ -71,34 +72,32 @@ def draw_head(
     world = posed(grown[None], pose[None])[0]
     normals = vertex_normals(world, triangles)
     depth = vertices[:, 2] - vertices[scene.lips, 2].mean()
-    lit = torch.where(look.inside > 0, torch.exp(-depth.clamp_min(0) / _LIT_DEPTH), 1.0)
-    values = torch.cat([look.albedo, normals, world, look.gloss[:, None], lit[:, None]], dim=1)
+    light_depth = scene.appearance.lighting.mouth_depth
+    lit = torch.where(look.inside > 0, torch.exp(-depth.clamp_min(0) / light_depth), 1.0)
+    values = torch.cat(
+        [look.albedo, normals, world, look.rest, look.cover, look.gloss[:, None], lit[:, None]],
+        dim=1,
+    )
     large = size * SUPERSAMPLING
     raster = rasterise(camera.project(world, large), triangles, large, large)
-    colours = shade(raster.interpolate(values, triangles), camera, scene.appearance)
-    picture = background(scene.appearance, large)
+    colours = pixel_colours(raster.interpolate(values, triangles), camera, scene.appearance)
+    picture = backdrop_picture(scene.appearance.backdrop, large)
     picture[raster.covered] = colours
     shrunk = reduce(picture, "(h n) (w m) c -> h w c", "mean", n=SUPERSAMPLING, m=SUPERSAMPLING)
     return shrunk.clamp(0, 1)
 
 
-def shade(
-    values: Float[Tensor, "n 11"], camera: Camera, appearance: Appearance
+def pixel_colours(
+    values: Float[Tensor, "n 17"], camera: Camera, appearance: Appearance
 ) -> Float[Tensor, "n 3"]:
-    """Colours of surface points: soft diffuse light, light from all around, and a highlight."""
-    albedo, normals, places, gloss, lit = values.split([3, 3, 3, 1, 1], dim=1)
+    """Colours of surface points with what is finer than vertices, in the light."""
+    albedo, normals, places, rest, cover, gloss, lit = values.split([3, 3, 3, 3, 3, 1, 1], dim=1)
     normals = torch.nn.functional.normalize(normals, dim=1)
-    light = torch.nn.functional.normalize(values.new_tensor(appearance.light), dim=0)
-    facing = (normals @ light)[:, None]
-    # Skin scatters light past the edge of its own shadow.
-    diffuse = ((facing + 0.25) / 1.25).clamp_min(0)
-    sky = 0.5 - 0.5 * normals[:, 1:2]
-    eye = torch.tensor((*camera.centre, -camera.distance))
-    towards = torch.nn.functional.normalize(eye - places, dim=1)
-    half = torch.nn.functional.normalize(towards + light, dim=1)
-    highlight = (normals * half).sum(dim=1, keepdim=True).clamp_min(0) ** _SHINE_POWER
-    strength = appearance.ambient * (0.75 + 0.35 * sky) + (1.15 - appearance.ambient) * diffuse
-    return ((albedo * strength + appearance.shine * gloss * highlight) * lit).clamp(0, 1)
+    albedo, normals = with_detail(
+        albedo, normals, rest, cover, appearance.detail, appearance.facial_hair
+    )
+    shine = appearance.shine * gloss
+    return shade(albedo, normals, places, shine, camera, appearance.lighting) * lit
 
 
 def vertex_normals(
@@ -111,16 +110,3 @@ def vertex_normals(
     total = torch.zeros_like(vertices)
     total.index_add_(0, triangles.T.reshape(-1), normal.repeat(3, 1))
     return torch.nn.functional.normalize(total, dim=1)
-
-
-def background(appearance: Appearance, size: int) -> Float[Tensor, "size size 3"]:
-    """A soft gradient between two colours with blurred blots."""
-    generator = torch.Generator().manual_seed(appearance.seed + 1)
-    blots = torch.rand(1, 1, 5, 5, generator=generator)
-    share = torch.nn.functional.interpolate(
-        blots, size=(size, size), mode="bicubic", align_corners=True
-    )[0, 0]
-    slope = torch.linspace(0, 1, size)[:, None]
-    share = (0.5 * share + 0.5 * slope).clamp(0, 1)[..., None]
-    one, other = torch.tensor(appearance.background)
-    return rearrange(one + share * (other - one), "h w c -> h w c").contiguous()
