@@ -8,7 +8,7 @@ from .face import TrackFace
 from .lip_sync import LipSync
 from .media import FitClipToSpeech, LoadReferenceClip
 from .models import LoadLipRenderer, LoadMotionPredictor
-from .motion import EncodeSpeech, PredictLipMotion
+from .motion import EncodeSpeech, PlotLipMotion, PredictLipMotion
 from .render import DecodeLipLatents, SampleLipRenderer
 from .scoring import ScoreLipSync
 from .style import BlendStyles, LoadStyle, SaveStyle, StyleReference
@@ -31,6 +31,7 @@ class LipStyleExtension(ComfyExtension):
             SaveStyle,
             EncodeSpeech,
             PredictLipMotion,
+            PlotLipMotion,
             FitClipToSpeech,
             TrackFace,
             SampleLipRenderer,

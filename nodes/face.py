@@ -1,33 +1,36 @@
 """Track Face: one face through a whole video."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..lipsync_core.face.choice import FaceChoice
 from ..lipsync_core.face.drawing import draw_track
 from ..lipsync_core.face.tracking import track_face
 from . import host, types
-from .schema import Schema
+from .schema import Schema, advanced
 from .video import clip_of
 
 LARGEST, FROM_LEFT, AT_POINT = "largest", "index from the left", "point"
 MAX_PIXELS = 16384
 
 
-def face_inputs() -> list[io.Input]:
-    """Which of several faces is meant; the parameters of `face_choice`."""
-    return [
-        io.Combo.Input(
-            "face",
-            options=[LARGEST, FROM_LEFT, AT_POINT],
-            tooltip="Which of several faces is meant: the largest, one counted from the left, or "
-            "the one at a point of the picture.",
-        ),
+def face_inputs(fold: bool = True) -> list[io.Input]:
+    """Which of several faces is meant; the parameters of `face_choice`. Few users need more than
+    the first, so the others are folded away unless the node is there for them."""
+    choice = io.Combo.Input(
+        "face",
+        options=[LARGEST, FROM_LEFT, AT_POINT],
+        default=LARGEST,
+        tooltip="Which of several faces is meant: the largest, the one with an index (counted from "
+        "the left), or the one at a point of the picture.",
+    )
+    details = [
         io.Int.Input(
             "face_index",
             default=0,
             min=0,
             max=99,
-            tooltip="For 'index from the left': 0 is the leftmost face.",
+            tooltip="For 'index from the left': 0 is the leftmost face. Track Face's preview shows "
+            "the numbers.",
         ),
         io.Int.Input(
             "point_x",
@@ -44,6 +47,7 @@ def face_inputs() -> list[io.Input]:
             tooltip="For 'point': pixels from the picture's upper edge.",
         ),
     ]
+    return [choice, *map(advanced, details)] if fold else [choice, *details]
 
 
 def face_choice(face: str, face_index: int, point_x: int, point_y: int) -> FaceChoice:
@@ -62,15 +66,20 @@ class TrackFace(io.ComfyNode):
             description="Follows one face through the video: where it is in every frame, and the "
             "way into its steady, aligned crop and back. Frames without it pass through later.",
             search_aliases=["face detection", "face landmarks", "face crop", "align face"],
+            has_intermediate_output=True,
             inputs=[
                 io.Video.Input("video", tooltip="Any length: it is read as a stream."),
-                *face_inputs(),
+                *face_inputs(fold=False),
             ],
             outputs=[
-                types.FaceTrack.Output(display_name="face_track"),
+                types.FaceTrack.Output(
+                    display_name="face_track",
+                    tooltip="Where the face is in every frame, and the way into its crop and back.",
+                ),
                 io.Image.Output(
                     display_name="preview",
-                    tooltip="Frames across the clip with the mouth, the crop and the mask drawn.",
+                    tooltip="Frames across the clip with every face's number from the left, and "
+                    "the crop, the mask and the lips of the one that is tracked.",
                 ),
             ],
         )
@@ -81,5 +90,7 @@ class TrackFace(io.ComfyNode):
     ) -> io.NodeOutput:
         clip = clip_of(video)
         choice = face_choice(face, face_index, point_x, point_y)
-        track = track_face(host.face_landmarker(), clip, choice, on_progress=host.Progress())
-        return io.NodeOutput(track, host.images(draw_track(clip, track)))
+        landmarker = host.face_landmarker()
+        track = track_face(landmarker, clip, choice, on_progress=host.Progress())
+        preview = host.images(draw_track(clip, track, landmarker))
+        return io.NodeOutput(track, preview, ui=ui.PreviewImage(preview, cls=cls))

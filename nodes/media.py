@@ -56,7 +56,9 @@ class LoadReferenceClip(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Video.Output(display_name="video"),
+                io.Video.Output(
+                    display_name="video", tooltip="The clip, upright, at its own frame rate."
+                ),
                 io.Audio.Output(
                     display_name="audio", tooltip="The clip's sound; nothing for a silent clip."
                 ),

@@ -27,7 +27,12 @@ class LoadMotionPredictor(io.ComfyNode):
                     tooltip="A motion predictor in models/lipstyle or shipped with LipStyle.",
                 ),
             ],
-            outputs=[types.MotionPredictor.Output(display_name="predictor")],
+            outputs=[
+                types.MotionPredictor.Output(
+                    display_name="predictor",
+                    tooltip="For Encode Speech, Style Reference, Predict Lip Motion and Lip Sync.",
+                )
+            ],
         )
 
     @classmethod
@@ -63,7 +68,12 @@ class LoadLipRenderer(io.ComfyNode):
                     tooltip="A lip renderer in models/lipstyle or shipped with LipStyle.",
                 ),
             ],
-            outputs=[types.LipRenderer.Output(display_name="renderer")],
+            outputs=[
+                types.LipRenderer.Output(
+                    display_name="renderer",
+                    tooltip="For Sample Lip Renderer, Decode Lip Latents and Lip Sync.",
+                )
+            ],
         )
 
     @classmethod

@@ -1,8 +1,9 @@
-"""Encode Speech and Predict Lip Motion: from sound to how the lips move, in a person's style."""
+"""Encode Speech, Predict and Plot Lip Motion: from sound to lips in a person's style."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..lipsync_core.audio.features import encode_speech
+from ..lipsync_core.motion.drawing import draw_lip_motion
 from ..lipsync_core.motion.prediction import predict_lip_motion
 from . import host, types
 from .schema import Schema
@@ -35,7 +36,11 @@ class EncodeSpeech(io.ComfyNode):
                 ),
                 io.Audio.Input("audio", tooltip="The new speech, any length and sample rate."),
             ],
-            outputs=[types.SpeechFeatures.Output(display_name="speech")],
+            outputs=[
+                types.SpeechFeatures.Output(
+                    display_name="speech", tooltip="What is said, for Predict Lip Motion."
+                )
+            ],
         )
 
     @classmethod
@@ -64,7 +69,12 @@ class PredictLipMotion(io.ComfyNode):
                     tooltip="How the person talks; without it the motion is an average person's.",
                 ),
             ],
-            outputs=[types.LipMotion.Output(display_name="motion")],
+            outputs=[
+                types.LipMotion.Output(
+                    display_name="motion",
+                    tooltip="How lips and jaw move, for Sample Lip Renderer and Plot Lip Motion.",
+                )
+            ],
         )
 
     @classmethod
@@ -74,3 +84,69 @@ class PredictLipMotion(io.ComfyNode):
         with host.on_device(predictor.predictor) as (network,):
             motion = predict_lip_motion(network, speech, style, strength, host.Progress())
         return io.NodeOutput(motion)
+
+
+class PlotLipMotion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return Schema(
+            node_id="LipStylePlotLipMotion",
+            display_name="Plot Lip Motion",
+            description="Draws how far the lips open and spread over time, and what the mouth "
+            "looks like at the telling moments; two motions can be set beside each other.",
+            search_aliases=["visualize lips", "mouth curves", "viseme plot", "show lip motion"],
+            is_output_node=True,
+            inputs=[
+                types.MotionPredictor.Input(
+                    "predictor", tooltip="The predictor that the motion comes from."
+                ),
+                types.LipMotion.Input("motion", tooltip="From Predict Lip Motion; drawn in red."),
+                io.Float.Input(
+                    "start",
+                    default=0.0,
+                    min=0.0,
+                    max=86400.0,
+                    step=0.04,
+                    tooltip="Seconds into the motion at which the picture begins.",
+                ),
+                io.Float.Input(
+                    "duration",
+                    default=8.0,
+                    min=0.0,
+                    max=86400.0,
+                    step=0.04,
+                    tooltip="Seconds that are drawn; 0 draws all to the end.",
+                ),
+                types.LipMotion.Input(
+                    "other",
+                    optional=True,
+                    tooltip="A second motion, drawn in blue: another style, strength or speech.",
+                ),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="The speech of the motion, whose loudness is drawn behind the curves.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="plot", tooltip="The picture, 960 x 720, also shown on the node."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        predictor: host.HostedPredictor,
+        motion,
+        start: float,
+        duration: float,
+        other=None,
+        audio=None,
+    ) -> io.NodeOutput:
+        motions = {"motion": motion} if other is None else {"motion": motion, "other": other}
+        basis = predictor.predictor.network.basis
+        drawn = draw_lip_motion(basis, motions, host.audio(audio), start, duration)
+        plot = host.images(drawn[None])
+        return io.NodeOutput(plot, ui=ui.PreviewImage(plot, cls=cls))

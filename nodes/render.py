@@ -4,19 +4,21 @@ from comfy_api.latest import io
 
 from ..lipsync_core.steps import decode_crops, sample_latents
 from . import host, types
-from .schema import Schema
+from .schema import Schema, advanced
 from .video import clip_of
 
 
-def steps_input() -> io.Int.Input:
+def steps_input() -> io.Input:
     """Of the diffusion sampler."""
-    return io.Int.Input(
-        "steps",
-        default=1,
-        min=1,
-        max=50,
-        tooltip="Diffusion steps. One is what the shipped renderer was trained for; more take as "
-        "many times longer and may add detail.",
+    return advanced(
+        io.Int.Input(
+            "steps",
+            default=1,
+            min=1,
+            max=50,
+            tooltip="Diffusion steps. One is what the shipped renderer was trained for; more take "
+            "as many times longer and may add detail.",
+        )
     )
 
 

@@ -13,6 +13,13 @@ KIND = "StyleReference"
 """What the header of a style file says it holds."""
 
 
+def style_output() -> io.Output:
+    return types.LipStyle.Output(
+        display_name="style",
+        tooltip="How the person talks, for Predict Lip Motion, Lip Sync and Save Lip Style.",
+    )
+
+
 class StyleReference(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -43,7 +50,7 @@ class StyleReference(io.ComfyNode):
                     tooltip="A style of the same person to which this clip is added.",
                 ),
             ],
-            outputs=[types.LipStyle.Output(display_name="style")],
+            outputs=[style_output()],
         )
 
     @classmethod
@@ -87,7 +94,7 @@ class BlendStyles(io.ComfyNode):
                     tooltip="Of the second style: 0 is the first style itself, 1 the second.",
                 ),
             ],
-            outputs=[types.LipStyle.Output(display_name="style")],
+            outputs=[style_output()],
         )
 
     @classmethod
@@ -111,7 +118,7 @@ class LoadStyle(io.ComfyNode):
                     "LipStyle.",
                 ),
             ],
-            outputs=[types.LipStyle.Output(display_name="style")],
+            outputs=[style_output()],
         )
 
     @classmethod

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from ..errors import EvaluationError
+from ..motion.drawing import waveform_outline
 from ..sync.offset import MOST_OFFSET, SyncScore
 from ..types import MOTION_RATE, Audio
 
@@ -20,8 +21,6 @@ COLOURS = {
 }  # fmt: skip
 _OTHER_COLOUR = "#2b6cb0"
 _DOTS_PER_INCH = 100
-_OUTLINE_RATE = 50
-"""Points of the waveform's outline per second."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +86,6 @@ def _draw_scores(axes: Any, scores: Mapping[str, SyncScore]) -> None:
     axes.set_xlabel("ms that the lips are late")
     axes.set_title("agreement (offset, confidence)", fontsize=10)
     axes.legend(loc="upper right", fontsize=7, framealpha=0.8)
-
-
-def waveform_outline(speech: Audio) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds, and the loudest sample about each, of the loudest of all; 0..1."""
-    samples = speech.waveform.abs()
-    length = max(1, speech.sample_rate // _OUTLINE_RATE)
-    padded = torch.nn.functional.pad(samples, (0, -len(samples) % length))
-    peaks = padded.reshape(-1, length).amax(dim=1)
-    seconds = torch.arange(len(peaks)) * (length / speech.sample_rate)
-    return seconds.numpy(), (peaks / peaks.max().clamp_min(1e-6)).numpy(force=True)
 
 
 def colour(name: str) -> str:

@@ -6,37 +6,86 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ..crop_geometry import MASK_POLYGON, crop_points
-from ..landmarks import BROWS, JAW, LIPS_INNER, LIPS_OUTER, NOSE, tracked
+from ..landmarks import BROWS, JAW, LIPS_INNER, LIPS_OUTER, NOSE, TRACKED, tracked
 from ..types import Clip, FaceTrack
 from .alignment import invert, transform
+from .landmarking import Face, FaceLandmarker
 
 LONGEST_SIDE = 640
 """Pixels; larger frames are drawn smaller."""
 _CROP, _MASK, _LIPS, _POINTS = (90, 220, 120), (250, 200, 60), (255, 90, 120), (120, 190, 255)
-_UNSEEN = (230, 60, 60)
+_UNSEEN, _OTHERS = (230, 60, 60), (235, 235, 235)
 
 
-def draw_track(clip: Clip, track: FaceTrack, count: int = 6) -> Float[Tensor, "n h w 3"]:
-    """Up to `count` frames spread over the clip, each with the crop, the mask's outline, lips, jaw,
-    brows and nose; all in red where the face counts as not visible."""
+def draw_track(
+    clip: Clip, track: FaceTrack, landmarker: FaceLandmarker | None = None, count: int = 6
+) -> Float[Tensor, "n h w 3"]:
+    """Up to `count` frames spread over the clip, from the first to the last, each with the crop,
+    the mask's outline, lips, jaw, brows and nose; all in red where the face counts as not visible.
+
+    With a `landmarker` also a box round every face, with its number from the left: the index of
+    FaceChoice, if nobody comes, goes or changes places after the beginning of the shot.
+    """
     count = min(count, clip.frame_count)
     places = torch.linspace(0, clip.frame_count - 1, count).round().long().tolist()
-    return torch.stack([draw_frame(clip, track, index) for index in places])
+    return torch.stack([draw_frame(clip, track, index, landmarker) for index in places])
 
 
-def draw_frame(clip: Clip, track: FaceTrack, index: int) -> Float[Tensor, "h w 3"]:
+def draw_frame(
+    clip: Clip, track: FaceTrack, index: int, landmarker: FaceLandmarker | None = None
+) -> Float[Tensor, "h w 3"]:
     """Frame `index`, shrunk to LONGEST_SIDE, with the face drawn in."""
     import cv2
 
     frame = clip.frames(index, index + 1)[0]
+    pixels = (frame * 255).round().clamp(0, 255).to(torch.uint8).numpy(force=True)
     scale = min(1.0, LONGEST_SIDE / max(clip.height, clip.width))
     size = round(clip.width * scale), round(clip.height * scale)
-    pixels = (frame * 255).round().clamp(0, 255).to(torch.uint8).numpy(force=True)
     picture = np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
     seen = bool(track.visible[index])
     for points, closed, colour in _outlines(track, index):
         _draw(picture, points * scale, closed, colour if seen else _UNSEEN)
+    if landmarker is not None:
+        for number, face in enumerate(_from_left(landmarker, pixels)):
+            chosen = seen and _is_tracked(face, track, index)
+            _draw_number(picture, face.box, scale, number, _CROP if chosen else _OTHERS)
     return torch.from_numpy(picture).float() / 255
+
+
+def _from_left(landmarker: FaceLandmarker, frame: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
+    """All faces of a frame, found as they are when one is chosen by its index."""
+    faces = landmarker.find(frame)
+    faces += landmarker.find_small(frame, known=faces)
+    return sorted(faces, key=lambda face: face.centre[0])
+
+
+def _is_tracked(face: Face, track: FaceTrack, index: int) -> bool:
+    points = track.landmarks[index, :, :2].double().numpy(force=True)
+    read = face.landmarks[list(TRACKED), :2]
+    return float(np.hypot(*(points - read).T).mean()) < 0.25 * face.size
+
+
+def _draw_number(
+    picture: UInt8[np.ndarray, "h w 3"],
+    box: tuple[float, float, float, float],
+    scale: float,
+    number: int,
+    colour: tuple[int, int, int],
+) -> None:
+    """A face's bounds, and its number on a plate at their upper left corner."""
+    import cv2
+
+    left, top, right, bottom = (round(scale * edge) for edge in box)
+    thickness = max(1, round(max(picture.shape[:2]) / 320))
+    cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
+    letters = max(0.6, max(picture.shape[:2]) / 640)
+    text, font = str(number), cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), _ = cv2.getTextSize(text, font, letters, 2)
+    bottom = max(top, height + 8)  # of the plate, which stays inside the picture
+    left = min(max(left, 0), picture.shape[1] - width - 8)
+    cv2.rectangle(picture, (left, bottom - height - 8), (left + width + 8, bottom), colour, -1)
+    place = (left + 4, bottom - 4)
+    cv2.putText(picture, text, place, font, letters, (20, 20, 20), 2, cv2.LINE_AA)
 
 
 def _outlines(

@@ -56,6 +56,8 @@ class FaceFollower:
     def __init__(self, landmarker: FaceLandmarker, choice: FaceChoice):
         self.landmarker = landmarker
         self.choice = choice
+        self.most_faces = 0
+        """So many were seen at once, at most, while one was to be chosen."""
         self.start_shot()
 
     def start_shot(self) -> None:
@@ -79,6 +81,7 @@ class FaceFollower:
         if face is None and self.frames % TILE_EVERY == 0:
             faces += self.landmarker.find_small(frame, known=faces)
             face = self.choice.pick(faces)
+        self.most_faces = max(self.most_faces, len(faces))
         if face is None:
             return None
         self._meet([other for other in faces if other is not face], face)

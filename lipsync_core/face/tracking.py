@@ -45,13 +45,10 @@ def track_face(
     Of the pictures nothing is kept. A face in profile, partly outside the frame or covered counts
     as not visible. NoFaceError when the clip shows no usable face.
     """
-    landmarks, found, cuts = _follow(landmarker, clip, choice, on_progress)
+    follower = FaceFollower(landmarker, choice)
+    landmarks, found, cuts = _follow(follower, clip, on_progress)
     if not found.any():
-        raise NoFaceError(
-            f"no face in any of the {clip.frame_count} frames of {clip.width} x {clip.height}: "
-            "give a clip in which the face is seen, at least 60 pixels wide"
-            + (" (or choose another face)" if choice != LARGEST else "")
-        )
+        raise NoFaceError(_why_none(clip, choice, follower.most_faces))
     visible = found & _usable(landmarks, clip.height, clip.width)
     if not visible.any():
         raise NoFaceError(
@@ -74,14 +71,25 @@ def track_face(
     )
 
 
+def _why_none(clip: Clip, choice: FaceChoice, most_faces: int) -> str:
+    frames = f"{clip.frame_count} frames of {clip.width} x {clip.height}"
+    if not most_faces:
+        return (
+            f"no face in any of the {frames}: give a clip in which the face is seen, at least 60 "
+            "pixels wide"
+        )
+    return (
+        f"no face number {choice.index} in any of the {frames}: counted from the left they go from "
+        f"0 to {most_faces - 1}; choose another face"
+    )
+
+
 def _follow(
-    landmarker: FaceLandmarker,
+    follower: FaceFollower,
     clip: Clip,
-    choice: FaceChoice,
     on_progress: OnProgress | None,
 ) -> tuple[Float[Tensor, "t k 3"], Bool[Tensor, " t"], tuple[int, ...]]:
     """Landmarks of every frame, in which of them they were found, and the cuts."""
-    follower = FaceFollower(landmarker, choice)
     landmarks = torch.zeros(clip.frame_count, len(TRACKED), 3)
     found = torch.zeros(clip.frame_count, dtype=torch.bool)
     cuts = []
