@@ -51,7 +51,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lipsync_core.checkpoint import read_header
-from lipsync_core.render.references import ReferenceChoice, encode_references
+from lipsync_core.render.references import PER_FRAME, ReferenceChoice, encode_references
 from lipsync_core.render.renderer import LipRenderer, LipRendererConfig
 from lipsync_core.render.rendering import render_lips
 from lipsync_core.types import LipMotion
@@ -201,9 +201,14 @@ def ours(config: LipRendererConfig) -> Contender:
         torch.ones(OUR_FRAMES, dtype=torch.bool),
         config.basis,
     )
-    choice = torch.arange(3).expand(OUR_FRAMES, 3)
-    usable = torch.ones(OUR_FRAMES, 3, dtype=torch.bool)
-    references = encode_references(renderer, crops[:3], ReferenceChoice((0, 1, 2), choice, usable))
+    choice = ReferenceChoice(
+        frames=tuple(range(PER_FRAME)),
+        choice=torch.arange(PER_FRAME).expand(OUR_FRAMES, -1),
+        usable=torch.ones(OUR_FRAMES, PER_FRAME, dtype=torch.bool),
+        lips=torch.randn(PER_FRAME, config.motion_dim),
+        distance=torch.rand(OUR_FRAMES, PER_FRAME),
+    )
+    references = encode_references(renderer, crops[:PER_FRAME], choice)
     times = torch.arange(OUR_FRAMES) / 25
     run = lambda: render_lips(renderer, crops, motion, times, references)  # noqa: E731
     return Contender([renderer], {"render": Part(run, 1 / OUR_FRAMES)})

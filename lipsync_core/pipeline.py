@@ -26,11 +26,14 @@ from .face.choice import FaceChoice
 from .face.landmarking import FaceLandmarker
 from .face.tracking import LARGEST, track_face
 from .media.fitting import FitPolicy, fit_clip
+from .media.mask_clip import matched_mask
 from .media.writing import write_clip
+from .motion.basis import LipMotionBasis
 from .motion.measuring import measure_lip_motion
 from .motion.prediction import predict_lip_motion
 from .motion.predictor import MotionPredictor
 from .motion.style import extend_style, make_style_reference
+from .render.motion_windows import motion_windows
 from .render.references import References, choose_references, encode_references
 from .render.renderer import LipRenderer
 from .render.rendering import render_lips
@@ -120,6 +123,8 @@ class LipSync:
     motion: LipMotion
     references: References
     settings: LipSyncSettings
+    occluder: Clip | None = None
+    """White where something stands in front of the face, frame by frame of `clip`."""
 
     def frames(self, on_progress: OnProgress | None = None) -> Iterator[Float[Tensor, "t h w 3"]]:
         """The re-spoken frames, chunk by chunk."""
@@ -136,12 +141,14 @@ class LipSync:
                     seed=self.settings.seed,
                     steps=self.settings.steps,
                 )
+                mask = self.occluder and self.occluder.frames(span.start, span.stop)[..., 0]
                 frames = composite(
                     frames,
                     crops,
                     source,
                     self.track.frame_to_crop[span],
                     self.track.visible[span],
+                    mask,
                 )
             yield frames
             if on_progress is not None:
@@ -163,13 +170,17 @@ def lip_sync(
     style: StyleReference | None = None,
     reference: Clip | None = None,
     on_progress: OnProgress | None = None,
+    occluder: Clip | None = None,
 ) -> LipSync:
     """The first pass: everything but the pictures.
 
     Without `style` the person's way of speaking is read from the clip's own sound, if it has any;
-    without `reference` teeth and skin come from the clip's own frames. Progress counts frames
-    tracked.
+    without `reference` teeth and skin come from the clip's own frames. `occluder` is white where
+    something stands in front of the face and is to stay: one picture for all frames or one per
+    frame of `clip`, else ValueError. Progress counts frames tracked.
     """
+    if occluder is not None:
+        occluder = fit_clip(matched_mask(occluder, clip), speech.duration, settings.policy)
     features = encode_speech(models.encoder, speech)
     fitted = fit_clip(clip, speech.duration, settings.policy)
     size = models.renderer.config.crop_size
@@ -177,9 +188,11 @@ def lip_sync(
     if style is None:
         style = own_style(models, clip, fitted, track)
     motion = predict_lip_motion(models.predictor, features, style, settings.strength)
-    references = find_references(models.landmarker, models.renderer, fitted, track, reference)
+    references = find_references(
+        models.landmarker, models.renderer, fitted, track, motion, reference
+    )
     speech = cut(speech, fitted.duration) if settings.policy == "cut" else speech
-    return LipSync(models.renderer, fitted, speech, track, motion, references, settings)
+    return LipSync(models.renderer, fitted, speech, track, motion, references, settings, occluder)
 
 
 def own_style(models: Models, clip: Clip, fitted: Clip, track: FaceTrack) -> StyleReference | None:
@@ -208,10 +221,12 @@ def find_references(
     renderer: LipRenderer,
     clip: Clip,
     track: FaceTrack,
+    motion: LipMotion,
     reference: Clip | None = None,
     on_progress: OnProgress | None = None,
 ) -> References:
-    """Reference crops for every frame of `clip`: out of `reference`, else out of the clip itself.
+    """Reference crops for every frame of `clip` as `motion` wants it to speak: out of `reference`,
+    else out of the clip itself.
 
     Only the few frames that were chosen are read.
     """
@@ -220,7 +235,8 @@ def find_references(
     if reference is not None:
         source = reference
         seen = track_face(landmarker, reference, crop_size=size, on_progress=on_progress)
-    choice = choose_references(track, None if reference is None else seen)
+    wanted, lips = reference_lips(renderer, clip, motion, source, seen)
+    choice = choose_references(track, wanted, lips, None if reference is None else seen)
     crops = [
         crop_faces(source.frames(frame, frame + 1), seen.frame_to_crop[frame, None], size)
         for frame in sorted(choice.frames)
@@ -228,6 +244,24 @@ def find_references(
     in_order = sorted(choice.frames)
     pool = torch.cat([crops[in_order.index(frame)] for frame in choice.frames])
     return encode_references(renderer, pool, choice)
+
+
+def reference_lips(
+    renderer: LipRenderer, clip: Clip, motion: LipMotion, source: Clip, seen: FaceTrack
+) -> tuple[Float[Tensor, "t m"], Float[Tensor, "r m"]]:
+    """The lips that `motion` wants in every frame of `clip`, and those in every frame of `source`,
+    whose face is `seen`; in the renderer's basis. Nothing where the renderer knows no basis: then
+    the head's pose alone decides."""
+    config = renderer.config
+    if not config.knows_references:
+        return torch.zeros(clip.frame_count, 1), torch.zeros(source.frame_count, 1)
+    basis = LipMotionBasis(renderer.basis_components.cpu(), config.basis_extends)
+    shown = measure_lip_motion(seen, basis)
+    wanted = motion.in_basis(config.basis, config.motion_dim)
+    return (
+        motion_windows(wanted.coefficients.float().cpu(), clip.times(), 1)[:, 0],
+        motion_windows(shown.coefficients, source.times(), 1)[:, 0],
+    )
 
 
 def composite_span(

@@ -14,6 +14,7 @@ from torch import Tensor
 from .compositing.mask import composite_mask
 from .face.alignment import crop_faces
 from .face.landmarking import FaceLandmarker
+from .media.mask_clip import mask_clip
 from .pipeline import chunks, composite_span, find_references
 from .render.renderer import LipRenderer
 from .render.rendering import decode_lip_latents, sample_lip_latents
@@ -46,7 +47,7 @@ def sample_latents(
     stop = clip.frame_count if frame_count is None else start_frame + frame_count
     drawn = range(start_frame, min(stop, clip.frame_count))
     track = track.resized(renderer.config.crop_size)
-    references = find_references(landmarker, renderer, clip, track, reference)
+    references = find_references(landmarker, renderer, clip, track, motion, reference)
     latents = []
     for span in spans(clip, drawn):
         crops = read_crops(clip, track, span)
@@ -106,8 +107,8 @@ def compose_frames(
 ) -> Iterator[Float[Tensor, "t h w 3"]]:
     """The clip's frames with `crops`, of any size, put back; chunk by chunk.
 
-    `occluder` is one mask for all frames, or one per frame. Raises ValueError at once when
-    something does not fit.
+    `occluder` is one mask for all frames, or one per frame, of the frames' shape. Raises ValueError
+    at once when something does not fit.
     """
     check_fit(clip, track)
     count, height, width, _ = crops.shape
@@ -116,12 +117,12 @@ def compose_frames(
             f"{count} crops of {width} x {height} pixels for a video of {clip.frame_count} frames: "
             "one square crop per frame is needed, as Decode Lip Latents gives them"
         )
-    masks = None if occluder is None else occluder_masks(clip, occluder)
+    masks = None if occluder is None else mask_clip(occluder, clip)
 
     def compose() -> Iterator[Float[Tensor, "t h w 3"]]:
         for span in chunks(clip):
             frames = clip.frames(span.start, span.stop)
-            mask = None if masks is None else masks[span]
+            mask = masks and masks.frames(span.start, span.stop)[..., 0]
             yield composite_span(track, span, frames, crops[span], mask)
 
     return compose()
@@ -132,7 +133,8 @@ def change_mask(
 ) -> Float[Tensor, "t h w"]:
     """How far `compose_frames` may change each pixel, for crops of `crop_size`."""
     matrices = track.resized(crop_size).frame_to_crop
-    masks = None if occluder is None else occluder_masks(clip, occluder)
+    masks = occluder if occluder is None else mask_clip(occluder, clip).frames(0, clip.frame_count)
+    masks = masks if masks is None else masks[..., 0]
     return composite_mask(matrices, crop_size, track.visible, clip.height, clip.width, masks)
 
 
@@ -148,17 +150,6 @@ def read_crops(clip: Clip, track: FaceTrack, span: slice) -> Float[Tensor, "t s 
     """The aligned crops of some frames."""
     frames = clip.frames(span.start, span.stop)
     return crop_faces(frames, track.frame_to_crop[span], track.crop_size)
-
-
-def occluder_masks(clip: Clip, occluder: Float[Tensor, "n h w"]) -> Float[Tensor, "t h w"]:
-    """One mask per frame, without copying a single one; ValueError for another size or count."""
-    count, height, width = occluder.shape
-    if count not in (1, clip.frame_count) or (height, width) != (clip.height, clip.width):
-        raise ValueError(
-            f"{count} occluder masks of {width} x {height} for {clip.frame_count} frames of "
-            f"{clip.width} x {clip.height}: give one for all or one per frame, of the frames' size"
-        )
-    return occluder.expand(clip.frame_count, -1, -1)
 
 
 def check_fit(clip: Clip, track: FaceTrack) -> None:

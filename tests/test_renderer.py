@@ -23,6 +23,8 @@ def condition(renderer: LipRenderer, count: int = 2, references: int = 3) -> Con
         ),
         choice=torch.arange(references).expand(count, -1),
         usable=torch.ones(count, references, dtype=torch.bool),
+        shown=torch.randn(count, references, config.motion_dim, generator=generator),
+        distance=torch.rand(count, references, generator=generator) / 10,
     )
 
 
@@ -50,7 +52,13 @@ def test_any_number_of_references_goes(references):
 def test_the_order_of_references_does_not_matter():
     renderer, pool = tiny_renderer(), latents(tiny_renderer(), 3)
     given = condition(renderer)
-    shuffled = replace(given, choice=given.choice[:, [2, 0, 1]])
+    order = [2, 0, 1]
+    shuffled = replace(
+        given,
+        choice=given.choice[:, order],
+        shown=given.shown[:, order],
+        distance=given.distance[:, order],
+    )
     assert torch.allclose(
         denoise(renderer, given, pool), denoise(renderer, shuffled, pool), atol=1e-5
     )
@@ -62,7 +70,13 @@ def test_a_reference_that_is_not_usable_does_not_count():
     usable = given.usable.clone()
     usable[:, 2] = False
     hidden = replace(given, usable=usable)
-    fewer = replace(given, choice=given.choice[:, :2], usable=given.usable[:, :2])
+    fewer = replace(
+        given,
+        choice=given.choice[:, :2],
+        usable=given.usable[:, :2],
+        shown=given.shown[:, :2],
+        distance=given.distance[:, :2],
+    )
     assert torch.allclose(
         denoise(renderer, hidden, pool), denoise(renderer, fewer, pool), atol=1e-5
     )

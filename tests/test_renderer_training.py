@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_renderer import SIZE, mouth_crops
+from tiny_renderer import SIZE, face_track, mouth_crops
 
 from lipsync_core.checkpoint import load_model, save_tensors
 from lipsync_core.landmarks import MOVING, TRACKED
@@ -26,6 +26,7 @@ FRAMES = 60
 
 def write_mouth_clip(path: Path, person: str, split: str, phase: float) -> None:
     openings = 0.08 + 0.08 * torch.sin(torch.arange(FRAMES) * 0.4 + phase)
+    track = face_track(SIZE * openings)
     canonical = torch.zeros(FRAMES, len(MOVING), 3)
     # One coordinate carries the opening: the first direction of the basis.
     canonical[:, 0, 1] = openings
@@ -33,6 +34,8 @@ def write_mouth_clip(path: Path, person: str, split: str, phase: float) -> None:
         path,
         {
             "crops": (mouth_crops(openings) * 255).round().to(torch.uint8),
+            "landmarks": track.landmarks,
+            "frame_to_crop": track.frame_to_crop,
             "visible": torch.ones(FRAMES, dtype=torch.bool),
             "neutral": torch.zeros(len(TRACKED), 3),
             "canonical": canonical,
@@ -118,7 +121,9 @@ def test_the_renderer_learns_that_motion_opens_the_mouth(prepared, codec, tmp_pa
     trained_codec = load_model(codec, Codec)
     assert torch.equal(renderer.codec.decoder[0].weight, trained_codec.decoder[0].weight)
 
-    clips = read_rendered_clips(prepared, "validation", read_basis(prepared / "basis.safetensors"))
+    clips = read_rendered_clips(
+        prepared, "validation", read_basis(prepared / "basis.safetensors"), SIZE
+    )
     batch = clips.draw(
         replace(recipe.scenes, recoloured=0.0, degraded=0.0),
         9,
@@ -158,7 +163,7 @@ def test_references_are_far_from_all_targets_of_a_scene():
 
 
 def test_a_scene_changes_colour_as_one(prepared):
-    clips = read_rendered_clips(prepared, "train", read_basis(prepared / "basis.safetensors"))
+    clips = read_rendered_clips(prepared, "train", read_basis(prepared / "basis.safetensors"), SIZE)
     recipe = replace(RENDERER_PRESETS["renderer-tiny"].scenes, scenes=8, degraded=0.0)
     batch = clips.draw(recipe, 9, torch.Generator().manual_seed(0))
     # The forehead's colour: far from mouth and mask.

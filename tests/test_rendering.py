@@ -1,5 +1,6 @@
 """Rendering a clip: the same in any chunks, the seed's noise, kept pixels, and what is refused."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -31,7 +32,14 @@ def crops():
 
 @pytest.fixture(scope="module")
 def references(renderer, crops) -> References:
-    choice = choose_references(face_track(torch.arange(FRAMES).float()))
+    return references_of(renderer, crops)
+
+
+def references_of(renderer, crops) -> References:
+    shown = motion(9).coefficients
+    choice = choose_references(
+        face_track(torch.arange(FRAMES).float()), motion().coefficients, shown
+    )
     return encode_references(renderer, crops[list(choice.frames)], choice)
 
 
@@ -103,7 +111,12 @@ def test_frames_that_are_alike_come_out_alike(renderer, crops, references):
     """One noise for the clip: equal crops, motion and references give equal mouths."""
     still = crops[:1].expand(FRAMES, -1, -1, -1)
     one = references.of(slice(0, 1))
-    same = References(one.features, one.choice.expand(FRAMES, -1), one.usable.expand(FRAMES, -1))
+    same = replace(
+        one,
+        choice=one.choice.expand(FRAMES, -1),
+        usable=one.usable.expand(FRAMES, -1),
+        distance=one.distance.expand(FRAMES, -1),
+    )
     rest = lip_motion(torch.ones(FRAMES, CONFIG.motion_dim))
     latents = sample_lip_latents(renderer, still, rest, times(), same)
     assert (latents - latents[:1]).abs().max() < 1e-2
@@ -113,7 +126,7 @@ def test_motion_and_references_change_the_mouth(renderer, crops, references):
     latents = sample_lip_latents(renderer, crops, motion(0), times(), references)
     moved = sample_lip_latents(renderer, crops, motion(1), times(), references)
     assert not torch.allclose(latents, moved, atol=1e-3)
-    other = References(references.features.flip(0), references.choice, references.usable)
+    other = replace(references, features=references.features.flip(0))
     shown = sample_lip_latents(renderer, crops, motion(0), times(), other)
     assert not torch.allclose(latents, shown, atol=1e-3)
 
@@ -160,7 +173,10 @@ def test_lengths_and_sizes_that_differ_are_refused(renderer, crops, references):
     with pytest.raises(ValueError, match="64 pixels"):
         render_lips(renderer, crops[:, ::2, ::2], motion(), times(), references)
     with pytest.raises(ValueError, match="reference crops"):
-        encode_references(renderer, crops[:1], choose_references(face_track(torch.ones(9))))
+        choice = choose_references(
+            face_track(torch.arange(FRAMES).float()), motion().coefficients, motion().coefficients
+        )
+        encode_references(renderer, crops[:1], choice)
 
 
 def test_decoding_what_was_encoded_is_the_codec(renderer, crops):

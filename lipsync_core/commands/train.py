@@ -10,6 +10,7 @@ from ..checkpoint import load_model
 from ..errors import TrainingError
 from ..media.fingerprint import file_fingerprint
 from ..motion.predictor import MotionPredictor
+from ..render.renderer import LipRenderer
 from ..sync.expert import SyncExpert
 from ..training import codec, predictor, renderer, sync_expert
 from ..training.loop import Task, train
@@ -23,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("preset", choices=sorted(PRESETS), help="the recipe to start from")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of prepared clips")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--codec", type=Path, help="renderer only: the trained codec")
+    parser.add_argument(
+        "--codec", type=Path, help="renderer only: a codec, or a renderer that has it"
+    )
     parser.add_argument("--predictor", type=Path, help="renderer only: whose basis it draws")
     parser.add_argument(
         "--basis", type=Path, help="predictor only: a basis, or a predictor, to take it from"
@@ -35,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that it is repaired",
     )
     parser.add_argument(
-        "--start", type=Path, help="predictor only: trained weights to go on from, on your clips"
+        "--start", type=Path, help="predictor and renderer: trained weights to go on from"
     )
     parser.add_argument(
         "--set",
@@ -83,8 +86,9 @@ def build_task(arguments: argparse.Namespace, recipe: Any) -> Task:
             "a renderer is trained on a codec's latents and a predictor's basis: "
             "name both by --codec and --predictor"
         )
+    start = None if arguments.start is None else load_model(arguments.start, LipRenderer)
     return renderer.build_renderer_task(
-        arguments.prepared, arguments.codec, arguments.predictor, recipe
+        arguments.prepared, arguments.codec, arguments.predictor, recipe, start
     )
 
 

@@ -7,7 +7,7 @@ import math
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -97,8 +97,9 @@ class ReferenceAttention(nn.Module):
         self,
         x: Float[Tensor, "b c h w"],
         keys_values: Float[Tensor, "b n l pairs"],
-        usable: Bool[Tensor, "b n"],
+        logits: Float[Tensor, "b n"],
     ) -> Float[Tensor, "b c h w"]:
+        """`logits` are added to those of all places of a reference; minus infinity hides it."""
         height, width = x.shape[-2:]
         query = rearrange(
             self.query(self.norm(x)), "b (heads d) h w -> b heads (h w) d", heads=self.heads
@@ -110,7 +111,7 @@ class ReferenceAttention(nn.Module):
             two=2,
             heads=self.heads,
         )
-        mask = usable.repeat_interleave(keys_values.shape[2], 1)[:, None, None]
+        mask = logits.to(query.dtype).repeat_interleave(keys_values.shape[2], 1)[:, None, None]
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         seen = rearrange(seen, "b heads (h w) d -> b (heads d) h w", h=height)
         return x + self.out(seen.contiguous(memory_format=torch.channels_last))

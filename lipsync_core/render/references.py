@@ -1,7 +1,9 @@
 """Which frames of a clip show the renderer what the person looks like, and for which target frame.
 
-A reference should look the target's way and show another mouth; it should be far from the target
-in time, or the renderer would only have to copy. At least one shows the mouth closed and one open.
+A reference should look the target's way, and its mouth should come near to the wanted one: what the
+person has shown need not be invented. It should be far from the target in time, or the renderer
+would only have to copy. A few dozen frames, as different as the clip has them, are the pool out of
+which every target frame takes its nearest.
 """
 
 from dataclasses import dataclass, replace
@@ -12,21 +14,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import NoFaceError
-from ..landmarks import STABLE, opening, tracked
+from ..landmarks import STABLE, tracked
 from ..types import FaceTrack
 from .precision import autocast
 from .renderer import LipRenderer, network_crops
 
-SEGMENTS = 4
-"""Stretches of time, of each of which the pool holds a closed and an open mouth."""
-POSES = 4
-"""Further frames of the pool that look as different ways as possible."""
-PER_FRAME = 3
+POOL = 24
+"""Frames of a clip, at most, that are references for its target frames."""
+PER_FRAME = 4
 """References that each target frame looks at."""
 DISTANCE = 30
 """Frames between a target and its references in the same clip, where the clip is long enough."""
 POSE_WINDOW = 25
-"""Frames over which a target's pose is averaged, so that its references seldom change."""
+"""Frames over which a target's pose is averaged: it is the head that turns, not the tracker."""
+POSE_SCALE = 2.0
+"""Eye distances of lip motion that a unit of pose difference counts as; turning the head by ten
+degrees moves the stable points by about .05 of the crop's side, all together."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,13 @@ class ReferenceChoice:
 
     frames: tuple[int, ...]
     choice: Int[Tensor, "t n"]
-    """Positions in `frames`."""
+    """Positions in `frames`, the nearest first."""
     usable: Bool[Tensor, "t n"]
     """False where the pool is too small and a choice is only padding."""
+    lips: Float[Tensor, "p m"]
+    """How the lips stand in `frames`."""
+    distance: Float[Tensor, "t n"]
+    """From the wanted mouth and pose to the chosen ones, see `mouth_distance`."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +54,31 @@ class References:
     features: Float[Tensor, "p f"]
     choice: Int[Tensor, "t n"]
     usable: Bool[Tensor, "t n"]
+    lips: Float[Tensor, "p m"]
+    distance: Float[Tensor, "t n"]
 
     def of(self, frames: slice) -> "References":
         """The references of some target frames."""
-        return replace(self, choice=self.choice[frames], usable=self.usable[frames])
+        return replace(
+            self,
+            choice=self.choice[frames],
+            usable=self.usable[frames],
+            distance=self.distance[frames],
+        )
 
 
-def choose_references(track: FaceTrack, reference: FaceTrack | None = None) -> ReferenceChoice:
+def choose_references(
+    track: FaceTrack,
+    wanted: Float[Tensor, "t m"],
+    lips: Float[Tensor, "r m"],
+    reference: FaceTrack | None = None,
+) -> ReferenceChoice:
     """References for every frame of `track` among the frames of `reference`, else its own.
 
-    Within one clip a frame never is its own reference, unless the clip shows the face only once,
-    and its references are at least 30 frames away where there are such, else the farthest. Raises
-    NoFaceError when no frame of the reference clip shows the face.
+    `wanted` is the lip motion that each frame of `track` shall show, `lips` that which each frame
+    of the reference clip shows. Within one clip a frame never is its own reference, unless the clip
+    shows the face only once, and its references are at least 30 frames away where there are enough
+    such, else the farthest. Raises NoFaceError when no frame of the reference clip shows the face.
     """
     source = track if reference is None else reference
     seen = source.visible.nonzero()[:, 0]
@@ -66,18 +86,21 @@ def choose_references(track: FaceTrack, reference: FaceTrack | None = None) -> R
         raise NoFaceError(
             "no frame of the reference clip shows the face: give a clip in which it is seen"
         )
-    poses, openings = crop_poses(source), crop_openings(source)
-    pool = _pool(seen, poses, openings)
-    by_opening = sorted(range(len(pool)), key=lambda i: float(openings[pool[i]]))
-    # Plain numbers: a long clip asks thousands of times.
-    distances = _pose_distance(_smoothed(crop_poses(track)), poses[pool]).tolist()
-    choice, usable = [], []
-    for frame, distance in enumerate(distances):
-        allowed = by_opening if reference is not None else _distant(by_opening, pool, frame)
-        chosen = _nearest_of_each_mouth(allowed, distance)
-        usable.append([True] * len(chosen) + [False] * (PER_FRAME - len(chosen)))
-        choice.append(chosen + chosen[:1] * (PER_FRAME - len(chosen)))
-    return ReferenceChoice(tuple(pool), torch.tensor(choice), torch.tensor(usable))
+    poses = crop_poses(source)
+    pool = seen[_spread(torch.cat([lips[seen], POSE_SCALE * poses[seen]], 1))]
+    distance = mouth_distance(wanted, lips[pool], _smoothed(crop_poses(track)), poses[pool])
+    count = min(PER_FRAME, len(pool))
+    allowed = torch.ones(distance.shape, dtype=torch.bool)
+    if reference is None:
+        allowed = _far_in_time(pool, len(wanted), count)
+    order = distance.masked_fill(~allowed, torch.inf).topk(count, largest=False).indices
+    return ReferenceChoice(
+        frames=tuple(pool.tolist()),
+        choice=order,
+        usable=allowed.gather(1, order),
+        lips=lips[pool],
+        distance=distance.gather(1, order),
+    )
 
 
 @torch.no_grad()
@@ -90,7 +113,20 @@ def encode_references(
     with autocast(renderer.device):
         latents = renderer.encode(network_crops(crops).to(renderer.device))
         features = renderer.unet.encode_references(latents)
-    return References(features, choice.choice, choice.usable)
+    return References(features, choice.choice, choice.usable, choice.lips, choice.distance)
+
+
+def mouth_distance(
+    wanted: Float[Tensor, "t m"],
+    lips: Float[Tensor, "p m"],
+    wanted_poses: Float[Tensor, "t q"],
+    poses: Float[Tensor, "p q"],
+) -> Float[Tensor, "t p"]:
+    """How far mouths are from the wanted ones: lip motion in eye distances over all points
+    together, and what the head is turned otherwise."""
+    turned = POSE_SCALE * torch.cdist(wanted_poses.double(), poses.double())
+    moved = torch.cdist(wanted.double(), lips.double())
+    return torch.hypot(moved, turned).float()
 
 
 def crop_poses(track: FaceTrack) -> Float[Tensor, "t p"]:
@@ -98,67 +134,51 @@ def crop_poses(track: FaceTrack) -> Float[Tensor, "t p"]:
 
     The crop takes out place, scale and roll; what is left is turning and nodding.
     """
-    points = track.landmarks[:, tracked(STABLE), :2].float()
-    matrices = track.frame_to_crop.float()
+    return poses_in_crops(track.landmarks, track.frame_to_crop, track.crop_size)
+
+
+def poses_in_crops(
+    landmarks: Float[Tensor, "t k 3"], frame_to_crop: Float[Tensor, "t 2 3"], crop_size: int
+) -> Float[Tensor, "t p"]:
+    """`crop_poses` of TRACKED landmarks in frame pixels."""
+    points = landmarks[:, tracked(STABLE), :2].float()
+    matrices = frame_to_crop.float()
     points = points @ matrices[:, :, :2].mT + matrices[:, None, :, 2]
-    return points.flatten(1) / track.crop_size
+    return points.flatten(1) / crop_size
 
 
-def crop_openings(track: FaceTrack) -> Float[Tensor, " t"]:
-    """The opening of the lips as a fraction of the crop's side."""
-    scale = track.frame_to_crop[:, 0, :2].float().norm(dim=-1)
-    return opening(track.landmarks.float()) * scale / track.crop_size
+def _spread(features: Float[Tensor, "v f"]) -> Int[Tensor, " p"]:
+    """Numbers of up to POOL rows that stand for all: the row nearest to the middle of each of as
+    many groups, grown about rows far from one another, so that a single odd row is no reference.
 
-
-def _pool(
-    seen: Int[Tensor, " v"], poses: Float[Tensor, "t p"], openings: Float[Tensor, " t"]
-) -> list[int]:
-    """Frames worth looking at: closed and open mouths all along the clip, then other poses."""
-    pool: list[int] = []
-    for segment in seen.tensor_split(min(SEGMENTS, len(seen))):
-        for frame in (segment[openings[segment].argmin()], segment[openings[segment].argmax()]):
-            if int(frame) not in pool:
-                pool.append(int(frame))
-    # The ends are the farthest from everything else in a short clip.
-    for frame in (int(seen[0]), int(seen[-1])):
-        if frame not in pool:
-            pool.append(frame)
-    for _ in range(POSES):
-        farthest = seen[_pose_distance(poses[seen], poses[pool]).amin(1).argmax()]
-        if int(farthest) in pool:
-            break
-        pool.append(int(farthest))
-    return pool
-
-
-def _distant(positions: list[int], pool: list[int], frame: int) -> list[int]:
-    """Those of the pool's `positions`, in their order, that a target of the same clip may use."""
-    allowed = [i for i in positions if abs(pool[i] - frame) >= DISTANCE]
-    if len(allowed) >= PER_FRAME:
-        return allowed
-    farthest = sorted(positions, key=lambda i: -abs(pool[i] - frame))[:PER_FRAME]
-    others = [i for i in positions if i in farthest and pool[i] != frame]
-    return others or farthest
-
-
-def _nearest_of_each_mouth(allowed: list[int], distance: list[float]) -> list[int]:
-    """The nearest in pose of the most closed mouths and of the most open ones, then of any.
-
-    `allowed` rises in opening.
+    In order of time.
     """
-    third = max(1, len(allowed) // 3)
-    nearest: list[int] = []
-    for group in (allowed[:third], allowed[-third:], *[allowed] * PER_FRAME):
-        left = [i for i in group if i not in nearest]
-        if left and len(nearest) < PER_FRAME:
-            nearest.append(min(left, key=distance.__getitem__))
-    return nearest
+    features = features.double()
+    far = [int((features - features.mean(0)).norm(dim=1).argmax())]
+    distance = (features - features[far[0]]).norm(dim=1)
+    groups = torch.zeros(len(features), dtype=torch.long)
+    while len(far) < min(POOL, len(features)) and distance.max() > 0:
+        far.append(int(distance.argmax()))
+        to_new = (features - features[far[-1]]).norm(dim=1)
+        groups[to_new < distance] = len(far) - 1
+        distance = torch.minimum(distance, to_new)
+    chosen = set()
+    for group in range(len(far)):
+        members = (groups == group).nonzero()[:, 0]
+        middle = features[members].mean(0)
+        chosen.add(int(members[(features[members] - middle).norm(dim=1).argmin()]))
+    return torch.tensor(sorted(chosen))
 
 
-def _pose_distance(
-    poses: Float[Tensor, "t p"], others: Float[Tensor, "q p"]
-) -> Float[Tensor, "t q"]:
-    return torch.cdist(poses.double(), others.double()).float()
+def _far_in_time(pool: Int[Tensor, " p"], frames: int, count: int) -> Bool[Tensor, "t p"]:
+    """Which of the pool a target of the same clip may use; at least one each."""
+    apart = (torch.arange(frames)[:, None] - pool).abs()
+    allowed = apart >= DISTANCE
+    few = allowed.sum(1) < count
+    farthest = torch.zeros_like(allowed).scatter(1, apart.topk(count).indices, True)
+    # Never the target itself, unless there is nothing else.
+    farthest &= (apart > 0) | (len(pool) == 1)
+    return torch.where(few[:, None], farthest, allowed)
 
 
 def _smoothed(poses: Float[Tensor, "t p"]) -> Float[Tensor, "t p"]:

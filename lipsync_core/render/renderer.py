@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..checkpoint import Model
 from ..crop_geometry import crop_mask
+from ..landmarks import MOVING
 from .codec import FACTOR, Codec, CodecConfig
 from .unet import Conditioning, LipUNet
 
@@ -39,9 +40,17 @@ class LipRendererConfig:
     """Residual blocks at a time, between attentions and changes of scale."""
     head_width: int = 40
     """Channels of one attention head; a multiple of 4."""
+    patch: int = 1
+    """Pixels of the latent, along a side, that are one place of the denoiser: 2 draws crops of
+    twice the size at nearly the same cost."""
     blends_references: bool = False
     """Whether the denoiser also sees the mean of its references' latents in place: crops are
     aligned, so skin that it has never learned can be copied."""
+    knows_references: bool = False
+    """Whether it is told how its references' lips stand; then those that come near the wanted
+    motion count more, in place and in attention."""
+    basis_extends: int = 0
+    """See `LipMotionBasis.extends`; of the basis that references are measured in."""
     codec_latent_channels: int = 16
     codec_widths: tuple[int, int, int] = (48, 96, 160)
     codec_encoder_blocks: int = 2
@@ -84,10 +93,17 @@ class LipRenderer(Model):
             blocks=config.blocks,
             head_width=config.head_width,
             blends_references=config.blends_references,
+            reference_inputs=config.motion_dim if config.knows_references else 0,
+            patch=config.patch,
         )
         self.register_buffer("motion_mean", torch.zeros(config.motion_dim))
         self.register_buffer("motion_scale", torch.ones(config.motion_dim))
+        if config.knows_references:
+            coordinates = 3 * len(MOVING)
+            self.register_buffer("basis_components", torch.zeros(config.motion_dim, coordinates))
 
+    basis_components: Float[Tensor, "m coordinates"]
+    """Of the basis in which references are measured, where they are."""
     motion_mean: Float[Tensor, " m"]
     motion_scale: Float[Tensor, " m"]
     """What makes coefficients of the training data about unit size."""

@@ -72,16 +72,20 @@ def sample_lip_latents(
     noise = shared_noise(shape, torch.Generator().manual_seed(seed)).to(renderer.device)
     windows = motion_windows(motion.coefficients.float(), times, config.motion_window_steps)
     features = references.features.to(renderer.device)
+    lips, known = references.lips.float().to(renderer.device), config.knows_references
     latents = []
     for frames in _batches(len(crops)):
         pictures = network_crops(crops[frames]).to(renderer.device)
+        choice = references.choice[frames].to(renderer.device)
         with autocast(renderer.device):
             condition = Conditioning(
                 masked=renderer.encode_masked(pictures),
                 mask=renderer.latent_mask(),
                 motion=renderer.normalised_motion(windows[frames].to(renderer.device)),
-                choice=references.choice[frames].to(renderer.device),
+                choice=choice,
                 usable=references.usable[frames].to(renderer.device),
+                shown=renderer.normalised_motion(lips[choice]) if known else None,
+                distance=references.distance[frames].to(renderer.device),
             )
 
             def denoise(x: Tensor, t: Tensor, condition: Conditioning = condition) -> Tensor:

@@ -3,9 +3,14 @@
 noisy latent + latent of the masked crop + mask --> U-Net --> clean latent
                  lip motion window --MLP--> style of every modulated convolution
                  reference latents --convolutions--> keys and values of every attention
+
+References whose own lip motion is known count by how near they come to the wanted one: the nearest
+lie beside the noisy latent, in place, and the style is told how their lips stand. What is left to
+the network is the way from a mouth that the person has shown to the one that is wanted.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -15,6 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .layers import ModulatedBlock, ReferenceAttention, time_features
+
+_NEARNESS, _ATTENTION_NEARNESS = 50.0, 10.0
+"""Per squared eye distance, where training begins."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,22 @@ class Conditioning:
     """Which of a pool of references each picture may look at."""
     usable: Bool[Tensor, "b n"]
     """False where a choice is only padding; at least one a picture is True."""
+    shown: Float[Tensor, "b n m"] | None = None
+    """Normalised motion coefficients of the chosen references; needed where they are known."""
+    distance: Float[Tensor, "b n"] | None = None
+    """How far the chosen references are from the wanted mouth and pose, in eye distances."""
+
+    def of(self, pictures: Int[Tensor, " k"]) -> "Conditioning":
+        """What is told of some pictures of the batch."""
+        return replace(
+            self,
+            masked=self.masked[pictures],
+            motion=self.motion[pictures],
+            choice=self.choice[pictures],
+            usable=self.usable[pictures],
+            shown=None if self.shown is None else self.shown[pictures],
+            distance=None if self.distance is None else self.distance[pictures],
+        )
 
 
 class LipUNet(nn.Module):
@@ -45,11 +69,17 @@ class LipUNet(nn.Module):
         blocks: int,
         head_width: int,
         blends_references: bool,
+        reference_inputs: int = 0,
+        patch: int = 1,
     ):
+        """`reference_inputs` is the size of a reference's known motion, 0 where it is not known;
+        `patch` x `patch` pixels of the latent are one place of the network."""
         super().__init__()
         fine, coarse = widths
+        self.patch, self.knows_references = patch, reference_inputs > 0
+        latent_channels *= patch**2
         self.motion = nn.Sequential(
-            nn.Linear(motion_inputs, style_width),
+            nn.Linear(motion_inputs + reference_inputs, style_width),
             nn.SiLU(),
             nn.Linear(style_width, style_width),
             nn.SiLU(),
@@ -68,7 +98,7 @@ class LipUNet(nn.Module):
             return nn.ModuleList(ModulatedBlock(i, o, style_width) for i, o in pairs)
 
         self.blends_references = blends_references
-        inputs = (3 if blends_references else 2) * latent_channels + 1
+        inputs = (3 if blends_references else 2) * latent_channels + patch**2
         self.enter = nn.Conv2d(inputs, fine, 3, padding=1)
         self.fine_down = modulated(fine, fine)
         self.down = nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
@@ -82,10 +112,18 @@ class LipUNet(nn.Module):
         self.norm = nn.GroupNorm(16, fine)
         self.leave = nn.Conv2d(fine, latent_channels, 3, padding=1)
         nn.init.normal_(self.leave.weight, std=0.01)
+        if self.knows_references:
+            # Learned in its logarithm; at first half an eye distance of a mouth's points apart,
+            # summed, is nearly out of sight.
+            self.nearness = nn.Parameter(torch.tensor(math.log(_NEARNESS)))
+            self.attention_nearness = nn.Parameter(torch.tensor(math.log(_ATTENTION_NEARNESS)))
 
     def encode_references(self, latents: Float[Tensor, "p c h w"]) -> Float[Tensor, "p f"]:
-        """Keys and values of a pool of reference latents, for all attentions; sides are even."""
-        latents = latents.contiguous(memory_format=torch.channels_last)
+        """Keys and values of a pool of reference latents, for all attentions.
+
+        The latents' sides are multiples of twice the patch.
+        """
+        latents = self._places(latents)
         features = self.reference(latents)
         halved = functional.avg_pool2d(features, 2)
         fine = self.fine_attention.keys_values(features)
@@ -105,18 +143,24 @@ class LipUNet(nn.Module):
 
         `references` is what `encode_references` made of the pool.
         """
-        style = self.motion(rearrange(condition.motion, "b steps m -> b (steps m)"))
+        shares, logits = self._counts(condition)
+        windows = rearrange(condition.motion, "b steps m -> b (steps m)")
+        if condition.shown is not None and self.knows_references:
+            shown = torch.einsum("bn,bnm->bm", shares, condition.shown)
+            windows = torch.cat([windows, shown], 1)
+        style = self.motion(windows)
         moment = self.time(time_features(time))
         chosen = references[condition.choice]
+        noisy, masked, mask = map(self._places, (noisy, condition.masked, condition.mask))
         fine_pairs, coarse_pairs = self._chosen(chosen, noisy.shape[-2:])
 
-        mask = condition.mask.expand(len(noisy), -1, -1, -1)
-        x = torch.cat([noisy, condition.masked, mask.to(noisy.dtype)], 1)
+        parts = [noisy, masked, mask.expand(len(noisy), -1, -1, -1)]
+        blend = torch.zeros_like(noisy)
         if self.blends_references:
-            share = condition.usable / condition.usable.sum(1, keepdim=True)
             stored = chosen[..., -noisy[0].numel() :].to(noisy.dtype)
-            blend = torch.einsum("bn,bnf->bf", share.to(noisy.dtype), stored)
-            x = torch.cat([x, blend.reshape(noisy.shape).to(x.dtype)], 1)
+            blend = torch.einsum("bn,bnf->bf", shares.to(noisy.dtype), stored).reshape(noisy.shape)
+            parts.append(blend)
+        x = torch.cat([part.to(noisy.dtype) for part in parts], 1)
         x = self.enter(x.contiguous(memory_format=torch.channels_last))
         for block in self.fine_down:
             x = block(x, style, moment)
@@ -124,15 +168,36 @@ class LipUNet(nn.Module):
         x = self.down(x)
         for block in self.coarse_in:
             x = block(x, style, moment)
-        x = self.coarse_attention(x, coarse_pairs, condition.usable)
+        x = self.coarse_attention(x, coarse_pairs, logits)
         for block in self.coarse_out:
             x = block(x, style, moment)
         x = functional.interpolate(self.up(x), scale_factor=2.0)
         x = self.fine_in(torch.cat([x, skip], 1), style, moment)
-        x = self.fine_attention(x, fine_pairs, condition.usable)
+        x = self.fine_attention(x, fine_pairs, logits)
         for block in self.fine_out:
             x = block(x, style, moment)
-        return self.leave(functional.silu(self.norm(x))).float()
+        x = self.leave(functional.silu(self.norm(x))).float()
+        if self.knows_references:
+            # What the nearest references show is where drawing begins.
+            x = x + blend.float()
+        return functional.pixel_shuffle(x, self.patch)
+
+    def _counts(self, condition: Conditioning) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
+        """What each reference counts in place (sums to 1), and what is added to the attention's
+        logits for it; nothing where it is not usable."""
+        usable = condition.usable
+        if not self.knows_references:
+            never = torch.zeros(usable.shape, device=usable.device).masked_fill(~usable, -math.inf)
+            return usable / usable.sum(1, keepdim=True), never
+        if condition.distance is None or condition.shown is None:
+            raise ValueError("this renderer needs to know the lip motion of its references")
+        far = condition.distance.float().square()
+        counts = (-self.nearness.exp() * far).masked_fill(~usable, -math.inf).softmax(1)
+        return counts, (-self.attention_nearness.exp() * far).masked_fill(~usable, -math.inf)
+
+    def _places(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _ y x"]:
+        places = functional.pixel_unshuffle(latents, self.patch)
+        return places.contiguous(memory_format=torch.channels_last)
 
     def _chosen(
         self, features: Float[Tensor, "b n f"], size: torch.Size

@@ -8,8 +8,10 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 from ..crop_geometry import CROP_LEFT, CROP_SIDE, CROP_TOP, crop_mask
+from ..render.references import poses_in_crops
 from .prepared import read_prepared
 
 MOUTH_BOX = (-0.42, 0.62, 0.42, 1.30)
@@ -26,6 +28,8 @@ class CropClip:
     crops: UInt8[Tensor, "t s s 3"]
     visible: Int[Tensor, " t"]
     """The numbers of the frames in which the face is seen."""
+    poses: Float[Tensor, "t p"]
+    """How the head is turned, see `render.references.crop_poses`."""
 
 
 def read_crop_clips(prepared: Path, split: str) -> list[CropClip]:
@@ -38,6 +42,9 @@ def read_crop_clips(prepared: Path, split: str) -> list[CropClip]:
             # Memory-mapped: what is not looked at is not read.
             crops=clip.read("crops"),
             visible=clip.read("visible").nonzero()[:, 0],
+            poses=poses_in_crops(
+                clip.read("landmarks"), clip.read("frame_to_crop"), clip.crop_size
+            ),
         )
         for clip in read_prepared(prepared, split)
     ]
@@ -57,6 +64,16 @@ def clip_weights(clips: Sequence[CropClip], balance: float) -> Float[Tensor, " n
 def network_images(crops: UInt8[Tensor, "b s s 3"]) -> Float[Tensor, "b 3 s s"]:
     """Stored crops as floats in [0, 1], channels first."""
     return rearrange(crops, "b h w c -> b c h w").float() / 255
+
+
+def resized(crops: Float[Tensor, "b 3 s s"], size: int) -> Float[Tensor, "b 3 size size"]:
+    """`crops` in [0, 1] at another size."""
+    if crops.shape[-1] == size:
+        return crops
+    other = functional.interpolate(
+        crops, size=size, mode="bicubic", align_corners=False, antialias=True
+    )
+    return other.clamp(0, 1)
 
 
 def mouth_box(size: int) -> tuple[slice, slice]:

@@ -1,4 +1,8 @@
-"""Batches for the renderer: scenes of a few frames of a clip, and other crops of its person."""
+"""Batches for the renderer: scenes of a few frames of a clip, and other crops of its person.
+
+As at inference, references come from a pool of frames far away in time, and most of them are those
+of the pool whose mouths come nearest to the wanted ones.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +14,7 @@ from torch.nn import functional
 
 from ..motion.basis import LipMotionBasis
 from ..render.motion_windows import motion_windows
+from ..render.references import mouth_distance
 from ..types import MOTION_RATE
 from .augmentation import (
     change_colours,
@@ -20,7 +25,7 @@ from .augmentation import (
     skin_textures,
     warp,
 )
-from .crops import CropClip, clip_weights, network_images, read_crop_clips
+from .crops import CropClip, clip_weights, network_images, read_crop_clips, resized
 from .motion_clips import read_motion_clips
 
 REFERENCE_DISTANCE = 30
@@ -34,9 +39,13 @@ class SceneRecipe:
     scenes: int = 8
     frames: int = 3
     """Targets of a scene, near to one another; they share their references."""
-    references: int = 3
+    references: int = 4
     usable_share: float = 0.8
     """Of the references but the first: any number must do."""
+    pool: int = 24
+    """Frames, at most, that references are chosen from."""
+    near_share: float = 0.85
+    """Of the scenes in which most references are the nearest of the pool; else all are any."""
     other_clip_share: float = 0.5
     """Of the scenes whose references come from another clip of the person, where there is one."""
     balance: float = 0.45
@@ -64,6 +73,10 @@ class RenderedBatch:
     references: Float[Tensor, "p 3 s s"]
     choice: Int[Tensor, "b n"]
     usable: Bool[Tensor, "b n"]
+    shown: Float[Tensor, "b n m"]
+    """Motion of the references."""
+    distance: Float[Tensor, "b n"]
+    """See `render.references.mouth_distance`."""
     frames: int
     """Targets per scene; those of one scene stand together."""
 
@@ -76,6 +89,8 @@ class RenderedBatch:
             references=self.references.to(device),
             choice=self.choice.to(device),
             usable=self.usable.to(device),
+            shown=self.shown.to(device),
+            distance=self.distance.to(device),
         )
 
 
@@ -85,16 +100,25 @@ class RenderedClip:
 
     crops: CropClip
     coefficients: Float[Tensor, "n m"]
+    poses: Float[Tensor, "f p"]
+    """How the head is turned in every frame, see `crop_poses`."""
     frames: Int[Tensor, " t"]
     """Numbers of the frames in which the face is seen and its motion measured."""
+
+    def lips(self, frames: Int[Tensor, " t"]) -> Float[Tensor, "t m"]:
+        """The motion at frames."""
+        return motion_windows(self.coefficients, frames / self.crops.fps, 1)[:, 0]
+
+    def pictures(self, frames: Int[Tensor, " t"], size: int) -> Float[Tensor, "t 3 s s"]:
+        """The crops of frames at `size` pixels, in [0, 1]."""
+        return resized(network_images(self.crops.crops[frames]), size)
 
 
 class RenderedClips:
     """The clips of a split, ready to draw batches from."""
 
-    def __init__(self, clips: list[RenderedClip]):
-        self.clips = clips
-        self.crop_size = clips[0].crops.crops.shape[1]
+    def __init__(self, clips: list[RenderedClip], crop_size: int):
+        self.clips, self.crop_size = clips, crop_size
         self.by_person: dict[str, list[int]] = {}
         for number, clip in enumerate(clips):
             self.by_person.setdefault(clip.crops.person, []).append(number)
@@ -113,7 +137,9 @@ class RenderedClips:
         scenes = [
             self._scene(self.clips[i], recipe, window_steps, generator) for i in chosen.tolist()
         ]
-        crops, motion, references = (torch.cat(part) for part in zip(*scenes, strict=True))
+        crops, motion, references, shown, distance = (
+            torch.cat(part) for part in zip(*scenes, strict=True)
+        )
         crops, references = _augmented(crops, references, recipe, generator)
         pool = torch.arange(len(references)).reshape(recipe.scenes, recipe.references)
         usable = torch.rand(len(crops), recipe.references, generator=generator)
@@ -125,6 +151,8 @@ class RenderedClips:
             references=2 * references - 1,
             choice=pool.repeat_interleave(recipe.frames, 0),
             usable=usable,
+            shown=shown,
+            distance=distance,
             frames=recipe.frames,
         )
 
@@ -134,8 +162,9 @@ class RenderedClips:
         recipe: SceneRecipe,
         window_steps: int,
         generator: torch.Generator,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Target crops, their motion windows, reference crops; in [0, 1]."""
+    ) -> tuple[Tensor, ...]:
+        """Target crops, their motion windows, reference crops, their motion as each target is
+        told it, and their distances from each target."""
         centre = _pick(clip.frames, 1, generator)
         nearest = (clip.frames - centre).abs().argsort()[: 5 * recipe.frames]
         targets = _pick(clip.frames[nearest], recipe.frames, generator)
@@ -146,13 +175,38 @@ class RenderedClips:
         else:
             source = clip
             allowed = distant_frames(clip.frames, targets, recipe.references)
-        references = _pick(allowed, recipe.references, generator)
+        pool = _pick(allowed, min(recipe.pool, len(allowed)), generator)
+        distance = mouth_distance(
+            clip.lips(targets), source.lips(pool), clip.poses[targets], source.poses[pool]
+        )
+        chosen = _choose(distance, recipe, generator)
+        references = pool[chosen]
         motion = motion_windows(clip.coefficients, targets / clip.crops.fps, window_steps)
         return (
-            network_images(clip.crops.crops[targets]),
+            clip.pictures(targets, self.crop_size),
             motion,
-            network_images(source.crops.crops[references]),
+            source.pictures(references, self.crop_size),
+            source.lips(references).expand(recipe.frames, -1, -1),
+            distance[:, chosen],
         )
+
+
+def _choose(
+    distance: Float[Tensor, "t p"], recipe: SceneRecipe, generator: torch.Generator
+) -> Int[Tensor, " r"]:
+    """Numbers of the pool: any, or mostly the nearest to each of the targets in turn."""
+    near = torch.rand((), generator=generator) < recipe.near_share
+    order = torch.randperm(distance.shape[1], generator=generator)
+    chosen: list[int] = []
+    for number in range(recipe.references):
+        free = [i for i in order.tolist() if i not in chosen] or order.tolist()
+        # One in four is any even then: what a short clip cannot offer must not be counted on.
+        if near and torch.rand((), generator=generator) < 0.75:
+            free = [min(free, key=distance[number % len(distance)].tolist().__getitem__)]
+        chosen.append(free[0])
+    # The first is always usable: let it be any.
+    turn = torch.randperm(recipe.references, generator=generator)
+    return torch.tensor(chosen)[turn]
 
 
 def distant_frames(
@@ -166,8 +220,13 @@ def distant_frames(
     return frames[distance.argsort(descending=True)[:fewest]]
 
 
-def read_rendered_clips(prepared: Path, split: str, basis: LipMotionBasis) -> RenderedClips:
-    """The clips of `split` beneath `prepared`; TrainingError when there are none."""
+def read_rendered_clips(
+    prepared: Path, split: str, basis: LipMotionBasis, crop_size: int
+) -> RenderedClips:
+    """The clips of `split` beneath `prepared`, of crops of any size, to be drawn at `crop_size`.
+
+    TrainingError when there are none.
+    """
     motions = {(clip.person, clip.name): clip for clip in read_motion_clips(prepared, split)}
     clips = []
     for crops in read_crop_clips(prepared, split):
@@ -176,8 +235,8 @@ def read_rendered_clips(prepared: Path, split: str, basis: LipMotionBasis) -> Re
         measured = motion.valid[steps.clamp(max=motion.steps - 1)] & (steps < motion.steps)
         if measured.any():
             coefficients = basis.project(motion.displacement)
-            clips.append(RenderedClip(crops, coefficients, crops.visible[measured]))
-    return RenderedClips(clips)
+            clips.append(RenderedClip(crops, coefficients, crops.poses, crops.visible[measured]))
+    return RenderedClips(clips, crop_size)
 
 
 def _augmented(

@@ -20,23 +20,35 @@ from .loop import LoopRecipe, Task
 from .reconstruction import ReconstructionWeights, reconstruction_loss
 from .rendered_clips import RenderedBatch, RenderedClips, SceneRecipe, read_rendered_clips
 
+_MOTION_NOISE = 0.05
+"""Of normalised coefficients."""
+_SECOND_FROM = 0.95
+"""The latest diffusion time of second steps."""
+
 
 @dataclass(frozen=True)
 class RendererRecipe:
     """What a renderer learns from and what its loss weighs."""
 
     config: LipRendererConfig = field(
-        default_factory=lambda: LipRendererConfig(basis="", blends_references=True)
+        default_factory=lambda: LipRendererConfig(
+            basis="", crop_size=256, patch=2, blends_references=True, knows_references=True
+        )
     )
-    """Its basis, crop size and codec are filled in from the data and the codec."""
-    loop: LoopRecipe = field(default_factory=lambda: LoopRecipe(steps=2400, learning_rate=1e-3))
-    scenes: SceneRecipe = field(default_factory=SceneRecipe)
+    """Its basis and codec are filled in from the predictor and the codec."""
+    loop: LoopRecipe = field(default_factory=lambda: LoopRecipe(steps=4000, learning_rate=1e-3))
+    scenes: SceneRecipe = field(
+        default_factory=lambda: SceneRecipe(scenes=6, frames=4, balance=0.3)
+    )
     pure_noise_share: float = 1 / 3
     """Of the batch that starts from nothing but noise, as one-step rendering does."""
+    second_steps: bool = True
+    """Whether pure-noise samples are followed by a step from what the first made of them: at
+    inference a second step never starts from a true latent."""
     outside_weight: float = 0.3
     mask_weight: float = 0.7
     mouth_weight: float = 2.5
-    pixel_from: float = 0.6
+    pixel_from: float = 0.3
     """The share of the training after which pure-noise samples are judged as pictures too."""
     pixel_weight: float = 0.5
     reconstruction: ReconstructionWeights = field(default_factory=ReconstructionWeights)
@@ -46,7 +58,14 @@ PRESETS = {
     "renderer-base": RendererRecipe(),
     "renderer-tiny": RendererRecipe(
         config=LipRendererConfig(
-            basis="", motion_dim=4, widths=(16, 32), style_width=32, blocks=1, head_width=8
+            basis="",
+            motion_dim=4,
+            widths=(16, 32),
+            style_width=32,
+            blocks=1,
+            head_width=8,
+            blends_references=True,
+            knows_references=True,
         ),
         loop=LoopRecipe(steps=200, learning_rate=2e-3, warmup_steps=10),
         scenes=SceneRecipe(scenes=2, frames=2, references=2),
@@ -56,18 +75,27 @@ PRESETS = {
 
 
 def build_renderer_task(
-    prepared: Path, codec: Path, basis: Path, recipe: RendererRecipe
+    prepared: Path,
+    codec: Path,
+    basis: Path,
+    recipe: RendererRecipe,
+    start: LipRenderer | None = None,
 ) -> "RendererTask":
     """The task of learning `recipe` from the clips beneath `prepared`.
 
-    `codec` is a trained codec; `basis` a trained predictor, or a file with a basis alone. Raises
-    ModelError when they are not, TrainingError when there are no clips.
+    codec: a trained codec, or a renderer whose codec is taken.
+    basis: a trained predictor, or a file with a basis alone.
+    start: a trained renderer to begin from, see `begin_from`.
+    Raises ModelError when they are not, TrainingError when there are no clips.
     """
     torch.manual_seed(recipe.loop.seed)
     motion_basis = read_basis(basis)
-    train = read_rendered_clips(prepared, "train", motion_basis)
-    validation = read_rendered_clips(prepared, "validation", motion_basis)
-    model = build_renderer(load_model(codec, Codec), motion_basis, train, recipe.config)
+    size = recipe.config.crop_size
+    train = read_rendered_clips(prepared, "train", motion_basis, size)
+    validation = read_rendered_clips(prepared, "validation", motion_basis, size)
+    model = build_renderer(read_codec(codec), motion_basis, train, recipe.config)
+    if start is not None:
+        begin_from(model, start)
     return RendererTask(model, train, validation, recipe)
 
 
@@ -78,6 +106,45 @@ def read_basis(path: Path) -> LipMotionBasis:
     return LipMotionBasis(load_file(path)["components"])
 
 
+def read_codec(path: Path) -> Codec:
+    """The codec of a codec's file, or of a renderer's."""
+    if read_metadata(path).get("lipstyle.kind") == LipRenderer.__name__:
+        return load_model(path, LipRenderer).codec
+    return load_model(path, Codec)
+
+
+def begin_from(model: LipRenderer, earlier: LipRenderer) -> None:
+    """Copies into `model` every weight of `earlier` that has its place there.
+
+    Of a weight of other sizes that part is copied which both have, if the earlier one is the
+    smaller; what is new about the first motion inputs begins at nothing. Buffers stay.
+    """
+    known = dict(earlier.unet.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.unet.named_parameters():
+            if name in known and known[name].shape == parameter.shape:
+                parameter.copy_(known[name])
+        _begin_motion(model, earlier)
+
+
+def _begin_motion(model: LipRenderer, earlier: LipRenderer) -> None:
+    """The first layer that reads the motion window: step by step, coefficient by coefficient."""
+    first, old = model.unet.motion[0], earlier.unet.motion[0]
+    steps, size = model.config.motion_window_steps, model.config.motion_dim
+    shared = min(size, earlier.config.motion_dim)
+    same = steps == earlier.config.motion_window_steps and first.out_features == old.out_features
+    if not same or not model.config.basis.startswith(earlier.config.basis.split("+")[0]):
+        return
+    windows = first.weight[:, : steps * size].reshape(-1, steps, size)
+    theirs = old.weight[:, : steps * earlier.config.motion_dim]
+    theirs = theirs.reshape(-1, steps, earlier.config.motion_dim)
+    # Their coefficients came in other units.
+    units = model.motion_scale[:shared] / earlier.motion_scale[:shared]
+    first.weight.zero_()
+    windows[..., :shared] = theirs[..., :shared] * units
+    first.bias.copy_(old.bias)
+
+
 def build_renderer(
     codec: Codec, basis: LipMotionBasis, clips: RenderedClips, config: LipRendererConfig
 ) -> LipRenderer:
@@ -85,8 +152,8 @@ def build_renderer(
     config = replace(
         config,
         basis=basis.id,
+        basis_extends=basis.extends,
         motion_dim=basis.size,
-        crop_size=clips.crop_size,
         codec_latent_channels=codec.config.latent_channels,
         codec_widths=codec.config.widths,
         codec_encoder_blocks=codec.config.encoder_blocks,
@@ -94,6 +161,8 @@ def build_renderer(
     )
     model = LipRenderer(config)
     model.codec.load_state_dict(codec.state_dict())
+    if config.knows_references:
+        model.basis_components.copy_(basis.components)
     mean, deviation = clips.motion_statistics()
     model.motion_mean.copy_(mean)
     # Half-whitened: small directions carry more noise than motion.
@@ -131,7 +200,7 @@ class RendererTask(Task):
         with torch.no_grad():
             clean = self.renderer.encode(batch.crops)
             references = self.renderer.encode(batch.references)
-            condition = self._condition(batch, noise=0.05, generator=generator)
+            condition = self._condition(batch, noise=_MOTION_NOISE, generator=generator)
         time = torch.sigmoid(0.5 + torch.randn(count, generator=generator))
         pure = max(1, round(count * self.recipe.pure_noise_share))
         # Every scene has pure-noise samples.
@@ -142,13 +211,29 @@ class RendererTask(Task):
         noisy = (1 - moment) * clean + moment * noise
 
         predicted = model(noisy, time.to(clean), references, condition)
-        weights = self.latent_weights.to(clean)
-        latent = ((predicted - clean).square() * weights).mean()
+        latent = self._latent_loss(predicted, clean)
         figures = {"latent": latent.item()}
+        made, crops = predicted[pure_samples], batch.crops[pure_samples]
+        if self.recipe.second_steps:
+            first, later = made.detach(), _SECOND_FROM * torch.rand(pure, generator=generator)
+            moment = later.to(clean)[:, None, None, None]
+            noisy = (1 - moment) * first + moment * noise[pure_samples]
+            made = model(noisy, later.to(clean), references, condition.of(pure_samples))
+            second = self._latent_loss(made, clean[pure_samples])
+            latent = latent + self.recipe.pure_noise_share * second
+            figures["second"] = second.item()
+            # Half of the pictures that are judged come from one step, half from two.
+            made = torch.cat([predicted[pure_samples][::2], made[1::2]])
+            crops = torch.cat([crops[::2], crops[1::2]])
         if step < self.recipe.pixel_from * self.recipe.loop.steps:
             return latent, figures
-        pixel, terms = self._pixel_loss(predicted[pure_samples], batch.crops[pure_samples])
+        pixel, terms = self._pixel_loss(made, crops)
         return latent + self.recipe.pixel_weight * pixel, figures | terms
+
+    def _latent_loss(
+        self, predicted: Float[Tensor, "b c h w"], clean: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, ""]:
+        return ((predicted - clean).square() * self.latent_weights.to(clean)).mean()
 
     def validate(self, generator: torch.Generator) -> dict[str, float]:
         """Mouth PSNR in dB of 1 and 4 steps, the codec's own, and of copying a reference."""
@@ -181,12 +266,16 @@ class RendererTask(Task):
     ) -> Conditioning:
         motion = self.renderer.normalised_motion(batch.motion)
         disturbed = motion + noise * torch.randn(motion.shape, generator=generator).to(motion)
+        shown = self.renderer.normalised_motion(batch.shown)
+        shown = shown + noise * torch.randn(shown.shape, generator=generator).to(shown)
         return Conditioning(
             masked=self.renderer.encode_masked(batch.crops),
             mask=self.renderer.latent_mask(),
             motion=disturbed,
             choice=batch.choice,
             usable=batch.usable,
+            shown=shown,
+            distance=batch.distance,
         )
 
     def _pixel_loss(
