@@ -48,7 +48,9 @@ def save_tiny_models(folder: Path) -> tuple[str, str]:
     config = replace(tiny_renderer.CONFIG, basis=predictor.config.basis, motion_dim=MOTION_SIZE)
     names = "tiny_predictor.safetensors", "tiny_renderer.safetensors"
     save_model(folder / names[0], predictor, PROVENANCE)
-    save_model(folder / names[1], LipRenderer(config), PROVENANCE)
+    renderer = LipRenderer(config)
+    renderer.basis_components.copy_(predictor.basis_components)
+    save_model(folder / names[1], renderer, PROVENANCE)
     return names
 
 

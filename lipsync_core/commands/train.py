@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that it is repaired",
     )
     parser.add_argument(
-        "--start", type=Path, help="predictor and renderer: trained weights to go on from"
+        "--start", type=Path, help="trained weights to go on from; a codec may come out of a renderer"
     )
     parser.add_argument(
         "--set",
@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> str:
 def build_task(arguments: argparse.Namespace, recipe: Any) -> Task:
     """The task of a recipe; TrainingError when an input it needs was not named."""
     if isinstance(recipe, codec.CodecRecipe):
-        return codec.build_codec_task(arguments.prepared, recipe)
+        begun = None if arguments.start is None else renderer.read_codec(arguments.start)
+        return codec.build_codec_task(arguments.prepared, recipe, begun)
     path = arguments.earlier_expert
     earlier = None if path is None else load_model(path, SyncExpert)
     if isinstance(recipe, predictor.PredictorRecipe):

@@ -25,6 +25,7 @@ from .crops import (
     pixel_weights,
     psnr,
     read_crop_clips,
+    resized,
 )
 from .loop import LoopRecipe, Task
 from .reconstruction import ReconstructionWeights, reconstruction_loss
@@ -38,8 +39,12 @@ class CodecRecipe:
     loop: LoopRecipe = field(
         default_factory=lambda: LoopRecipe(steps=4000, learning_rate=1.2e-3, weight_decay=1e-4)
     )
+    crop_size: int = 256
+    """Crops of any size are seen at this one."""
+    decoder_only: bool = False
+    """Whether the encoder stays as it is, so that what was learned on its latents holds."""
     batch_size: int = 16
-    window: float = 0.5
+    window: float = 0.375
     """Side of the windows that are learned from, of the crop's: the mouth fills most of one."""
     balance: float = 0.45
     """See `crops.clip_weights`."""
@@ -57,16 +62,23 @@ PRESETS = {
             latent_channels=8, widths=(8, 16, 16), encoder_blocks=1, decoder_blocks=(1, 1, 1)
         ),
         loop=LoopRecipe(steps=200, learning_rate=3e-3, warmup_steps=10, weight_decay=1e-4),
+        crop_size=128,
+        window=0.5,
         batch_size=8,
     ),
 }
 """Named recipes."""
 
 
-def build_codec_task(prepared: Path, recipe: CodecRecipe) -> "CodecTask":
-    """The task of learning `recipe` from the clips beneath `prepared`."""
+def build_codec_task(
+    prepared: Path, recipe: CodecRecipe, start: Codec | None = None
+) -> "CodecTask":
+    """The task of learning `recipe` from the clips beneath `prepared`; `start` is a trained codec
+    to go on from, with its own sizes."""
     torch.manual_seed(recipe.loop.seed)
-    codec = Codec(recipe.config)
+    codec = Codec(recipe.config) if start is None else start.requires_grad_(True)
+    if recipe.decoder_only:
+        codec.encoder.requires_grad_(False)
     train, validation = (read_crop_clips(prepared, split) for split in ("train", "validation"))
     return CodecTask(codec, train, validation, recipe)
 
@@ -85,7 +97,7 @@ class CodecTask(Task):
         self.recipe = recipe
         self.train, self.validation = train, validation
         self.clip_weights = clip_weights(train, recipe.balance)
-        self.crop_size = train[0].crops.shape[1]
+        self.crop_size = recipe.crop_size
         self.window = FACTOR * round(recipe.window * self.crop_size / FACTOR)
         self.weights = pixel_weights(
             self.crop_size, recipe.outside_weight, recipe.mask_weight, recipe.mouth_weight
@@ -98,7 +110,7 @@ class CodecTask(Task):
         target, weights = (x.to(device) for x in self._batch(generator))
         noise = self.recipe.latent_noise * torch.randn(
             len(target),
-            self.recipe.config.latent_channels,
+            self.codec.config.latent_channels,
             *(self.window // FACTOR,) * 2,
             generator=generator,
         )
@@ -113,8 +125,9 @@ class CodecTask(Task):
         is kept; measures the latents' mean and deviation on the way."""
         device = self.codec.latent_mean.device
         crops = self._draw(self.train, self.clip_weights, 96, generator)
-        latents = [self.codec.bounded_latents(2 * x.to(device) - 1) for x in crops.split(16)]
-        self.codec.normalise_latents(torch.cat(latents))
+        if not self.recipe.decoder_only:
+            latents = [self.codec.bounded_latents(2 * x.to(device) - 1) for x in crops.split(16)]
+            self.codec.normalise_latents(torch.cat(latents))
 
         crops = self._draw(self.validation, clip_weights(self.validation, 0.5), 64, generator)
         images = torch.cat([self.reconstruct(part.to(device)).cpu() for part in crops.split(16)])
@@ -139,8 +152,9 @@ class CodecTask(Task):
         places = torch.rand(count, generator=generator)
         frames = []
         for clip, place in zip((clips[i] for i in chosen.tolist()), places, strict=True):
-            frames.append(clip.crops[clip.visible[int(place * len(clip.visible))]])
-        return network_images(torch.stack(frames))
+            frame = clip.visible[int(place * len(clip.visible))]
+            frames.append(resized(network_images(clip.crops[frame, None]), self.crop_size))
+        return torch.cat(frames)
 
     def _batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Windows in [-1, 1] (b 3 w w) and their pixels' weights (b 1 w w)."""
