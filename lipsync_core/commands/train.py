@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that it is repaired",
     )
     parser.add_argument(
-        "--start", type=Path, help="trained weights to go on from; a codec may come out of a renderer"
+        "--start",
+        type=Path,
+        help="trained weights to go on from; a codec may come out of a renderer",
     )
     parser.add_argument(
         "--set",
