@@ -94,11 +94,13 @@ def test_the_codec_measures_its_latents_and_learns(codec, prepared):
     assert 0.5 < model.encode(images).std() < 2
 
 
-@pytest.mark.parametrize("kind", ["codec", "renderer"])
+@pytest.mark.parametrize("kind", ["codec", "renderer", "judged renderer"])
 def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(kind, prepared, codec, tmp_path):
     recipe = renderer_recipe(6)
     if kind == "codec":
         recipe = replace(CODEC_PRESETS["codec-tiny"], loop=recipe.loop)
+    if kind == "judged renderer":
+        recipe = replace(recipe, critic_weight=0.5, critic_from=0.5)
 
     def task():
         if kind == "codec":

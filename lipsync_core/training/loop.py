@@ -57,6 +57,8 @@ class Task(ABC):
     """What one model learns: its data, and the loss of one step."""
 
     model: Model
+    critic: nn.Module | None = None
+    """What is learned beside the model to judge it: kept in the run's state, not in the model."""
 
     @abstractmethod
     def loss(
@@ -107,16 +109,19 @@ def train(
     # Precision is set here, step by step: accelerate knows only one for the life of a process.
     accelerator = Accelerator()
     parameters = [p for p in task.model.parameters() if p.requires_grad]
+    judging = [] if task.critic is None else list(task.critic.parameters())
     optimizer = torch.optim.AdamW(
-        parameters,
+        parameters + judging,
         lr=recipe.learning_rate,
         betas=recipe.betas,
         weight_decay=recipe.weight_decay,
         fused=True,
     )
     task.model.to(accelerator.device)
+    if task.critic is not None:
+        task.critic.to(accelerator.device)
     ema = EMAModel(parameters, decay=recipe.ema_decay, use_ema_warmup=True, inv_gamma=1, power=0.75)
-    run = _Run(folder, task.model, optimizer, ema, recipe, provenance)
+    run = _Run(folder, task, optimizer, ema, recipe, provenance)
     start = run.resume() if (folder / STATE_FILE).exists() else run.begin()
     model, optimizer = accelerator.prepare(task.model, optimizer)
 
@@ -138,6 +143,8 @@ def train(
             )
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(parameters, recipe.clip_gradient)
+        if judging:
+            accelerator.clip_grad_norm_(judging, recipe.clip_gradient)
         optimizer.step()
         optimizer.zero_grad()
         ema.step(parameters)
@@ -177,19 +184,20 @@ class _Run:
     def __init__(
         self,
         folder: Path,
-        model: Model,
+        task: Task,
         optimizer: torch.optim.Optimizer,
         ema: Any,
         recipe: LoopRecipe,
         provenance: dict[str, Any],
     ):
-        self.folder, self.model, self.optimizer, self.ema = folder, model, optimizer, ema
-        self.provenance = provenance
+        self.folder, self.model, self.optimizer, self.ema = folder, task.model, optimizer, ema
+        self.critic, self.provenance = task.critic, provenance
+        config = asdict(self.model.config)
         self.recipe = json.loads(
-            json.dumps({"loop": asdict(recipe), "config": asdict(model.config)} | provenance)
+            json.dumps({"loop": asdict(recipe), "config": config} | provenance)
         )
-        self.names = [name for name, p in model.named_parameters() if p.requires_grad]
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.names = [name for name, p in self.model.named_parameters() if p.requires_grad]
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
 
     def begin(self) -> int:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -205,8 +213,10 @@ class _Run:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for name, parameter, shadow in self._trained():
             tensors[f"ema.{name}"] = shadow
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{name}.{key}"] = value
+            tensors |= self._moments(name, parameter)
+        for name, parameter in self._judging():
+            tensors[f"critic.{name}"] = parameter
+            tensors |= self._moments(f"critic.{name}", parameter)
         save_tensors(self.folder / STATE_FILE, tensors, {"step": str(step)})
         state = dict(self.model.state_dict())
         state |= {name: shadow for name, _, shadow in self._trained()}
@@ -230,24 +240,36 @@ class _Run:
         )
         for name, parameter, shadow in self._trained():
             shadow.copy_(tensors[f"ema.{name}"])
-            prefix = f"optimizer.{name}."
-            moments = {
-                k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
-            }
-            # Laid out in memory as the parameter is: the fused optimizer pairs them by place.
-            self.optimizer.state[parameter] = {
-                k: torch.empty_like(parameter).copy_(v) if v.shape == parameter.shape else v
-                for k, v in moments.items()
-            }
+            self._remember(name, parameter, tensors)
+        for name, parameter in self._judging():
+            parameter.data.copy_(tensors[f"critic.{name}"])
+            self._remember(f"critic.{name}", parameter, tensors)
         self.ema.optimization_step = step
         self._forget_after(step)
         return step
+
+    def _moments(self, name: str, parameter: Tensor) -> dict[str, Tensor]:
+        """What the optimizer keeps of a parameter; nothing before its first gradient."""
+        state = self.optimizer.state[parameter]
+        return {f"optimizer.{name}.{key}": value for key, value in state.items()}
+
+    def _remember(self, name: str, parameter: Tensor, tensors: dict[str, Tensor]) -> None:
+        prefix = f"optimizer.{name}."
+        moments = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        # Laid out in memory as the parameter is: the fused optimizer pairs them by place.
+        self.optimizer.state[parameter] = {
+            k: torch.empty_like(parameter).copy_(v) if v.shape == parameter.shape else v
+            for k, v in moments.items()
+        }
 
     def _forget_after(self, step: int) -> None:
         """Drops log lines of steps that were run but not checkpointed."""
         stats = self.folder / "stats.jsonl"
         kept = [line for line in stats.read_text().splitlines() if json.loads(line)["step"] <= step]
         stats.write_text("".join(f"{line}\n" for line in kept))
+
+    def _judging(self) -> list[tuple[str, nn.Parameter]]:
+        return [] if self.critic is None else list(self.critic.named_parameters())
 
     def _trained(self) -> Iterator[tuple[str, Tensor, Tensor]]:
         return zip(self.names, self.parameters, self.ema.shadow_params, strict=True)

@@ -15,6 +15,7 @@ from ..render.codec import FACTOR, Codec
 from ..render.renderer import LipRenderer, LipRendererConfig, window, window_slices
 from ..render.sampling import sample, shared_noise
 from ..render.unet import Conditioning
+from .critic import PatchCritic, balanced_weight, critic_loss, critical_error
 from .crops import mouth_box, pixel_weights, psnr
 from .loop import LoopRecipe, Task
 from .reconstruction import ReconstructionWeights, reconstruction_loss
@@ -51,6 +52,10 @@ class RendererRecipe:
     pixel_from: float = 0.3
     """The share of the training after which pure-noise samples are judged as pictures too."""
     pixel_weight: float = 0.5
+    critic_weight: float = 0.0
+    """Of a critic of the pictures, as a share of the gradient of their other errors; 0 for none."""
+    critic_from: float = 0.1
+    """The share of the training from which on the critic is listened to."""
     reconstruction: ReconstructionWeights = field(default_factory=ReconstructionWeights)
 
 
@@ -190,6 +195,7 @@ class RendererTask(Task):
         coarse = nn.functional.max_pool2d(window(weights), FACTOR)
         self.latent_weights = coarse / coarse.mean()
         self.mouth = self._mouth_in_window(size)
+        self.critic = PatchCritic() if recipe.critic_weight > 0 else None
 
     def loss(
         self, model: nn.Module, step: int, generator: torch.Generator
@@ -227,7 +233,7 @@ class RendererTask(Task):
             crops = torch.cat([crops[::2], crops[1::2]])
         if step < self.recipe.pixel_from * self.recipe.loop.steps:
             return latent, figures
-        pixel, terms = self._pixel_loss(made, crops)
+        pixel, terms = self._pixel_loss(made, crops, step)
         return latent + self.recipe.pixel_weight * pixel, figures | terms
 
     def _latent_loss(
@@ -279,7 +285,7 @@ class RendererTask(Task):
         )
 
     def _pixel_loss(
-        self, latents: Float[Tensor, "b c h w"], crops: Float[Tensor, "b 3 s s"]
+        self, latents: Float[Tensor, "b c h w"], crops: Float[Tensor, "b 3 s s"], step: int
     ) -> tuple[Tensor, dict[str, float]]:
         # Whole latent pixels about the mouth: the rest of the picture need not be decoded.
         rows, columns = (
@@ -289,7 +295,17 @@ class RendererTask(Task):
         top, left = rows.start * FACTOR, columns.start * FACTOR
         target = window(crops)[..., top:, left:][..., : images.shape[-2], : images.shape[-1]]
         ones = torch.ones_like(target[:, :1])
-        return reconstruction_loss(images, target, ones, self.recipe.reconstruction)
+        loss, figures = reconstruction_loss(images, target, ones, self.recipe.reconstruction)
+        if self.critic is None:
+            return loss, figures
+        judged = critic_loss(self.critic, images, target)
+        figures["critic"] = judged.item()
+        if step >= self.recipe.critic_from * self.recipe.loop.steps:
+            error = critical_error(self.critic, images)
+            weight = self.recipe.critic_weight * balanced_weight(loss, error, latents)
+            loss, figures = loss + weight * error, figures | {"critic_weight": weight.item()}
+        # The critic's own loss is not scaled with that of the pictures.
+        return loss + judged / self.recipe.pixel_weight, figures
 
     @staticmethod
     def _mouth_in_window(size: int) -> tuple[slice, slice]:
