@@ -1,5 +1,6 @@
 """Codec and renderer learn from prepared clips of a drawn mouth, and resume bit for bit."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from lipsync_core.training.renderer import build_renderer_task, read_basis
 FRAMES = 60
 
 
-def write_mouth_clip(path: Path, person: str, split: str, phase: float) -> None:
+def write_mouth_clip(
+    path: Path, person: str, split: str, phase: float, source: str = "drawn"
+) -> None:
     openings = 0.08 + 0.08 * torch.sin(torch.arange(FRAMES) * 0.4 + phase)
     track = face_track(SIZE * openings)
     canonical = torch.zeros(FRAMES, len(MOVING), 3)
@@ -49,7 +52,7 @@ def write_mouth_clip(path: Path, person: str, split: str, phase: float) -> None:
         crop_size=SIZE,
         frame_count=FRAMES,
         encoder="none",
-        source="drawn",
+        source=source,
     )
 
 
@@ -153,6 +156,19 @@ def test_people_are_drawn_more_evenly_than_their_frames(prepared):
     assert share[1.0] == pytest.approx(1 / 3)
     assert share[0.0] == pytest.approx(1 / 2)
     assert share[1.0] < share[0.5] < share[0.0]
+
+
+def test_synthetic_heads_have_their_share_of_the_scenes(prepared, tmp_path):
+    for number in range(6):
+        shutil.copy(prepared / "clip0.safetensors", tmp_path / f"real{number}.safetensors")
+    write_mouth_clip(tmp_path / "head.safetensors", "head", "train", 0.0, "synthetic heads")
+    basis = read_basis(prepared / "basis.safetensors")
+    clips = read_rendered_clips(tmp_path, "train", basis, SIZE)
+    recipe = replace(RENDERER_PRESETS["renderer-tiny"].scenes, synthetic_share=0.3)
+    chances = clips._chances(recipe)
+    made = torch.tensor([clip.synthetic for clip in clips.clips])
+    assert made.sum() == 1
+    assert float(chances[made].sum() / chances.sum()) == pytest.approx(0.3)
 
 
 def test_references_are_far_from_all_targets_of_a_scene():

@@ -26,7 +26,7 @@ from .augmentation import (
     warp,
 )
 from .crops import CropClip, clip_weights, network_images, read_crop_clips, resized
-from .motion_clips import read_motion_clips
+from .motion_clips import is_synthetic, read_motion_clips
 
 REFERENCE_DISTANCE = 30
 """Frames between a reference and its target within one clip, where the clip is long enough."""
@@ -50,6 +50,8 @@ class SceneRecipe:
     """Of the scenes whose references come from another clip of the person, where there is one."""
     balance: float = 0.45
     """See `crops.clip_weights`."""
+    synthetic_share: float = 0.3
+    """Of the scenes: synthetic heads, where there are people as well."""
     recoloured: float = 1.0
     """Strength of the change of colours."""
     reshaped: float = 0.6
@@ -104,6 +106,7 @@ class RenderedClip:
     """How the head is turned in every frame, see `crop_poses`."""
     frames: Int[Tensor, " t"]
     """Numbers of the frames in which the face is seen and its motion measured."""
+    synthetic: bool
 
     def lips(self, frames: Int[Tensor, " t"]) -> Float[Tensor, "t m"]:
         """The motion at frames."""
@@ -132,7 +135,7 @@ class RenderedClips:
         self, recipe: SceneRecipe, window_steps: int, generator: torch.Generator
     ) -> RenderedBatch:
         """A batch; motion windows of `window_steps`."""
-        chances = clip_weights([clip.crops for clip in self.clips], recipe.balance)
+        chances = self._chances(recipe)
         chosen = torch.multinomial(chances, recipe.scenes, replacement=True, generator=generator)
         scenes = [
             self._scene(self.clips[i], recipe, window_steps, generator) for i in chosen.tolist()
@@ -155,6 +158,17 @@ class RenderedClips:
             distance=distance,
             frames=recipe.frames,
         )
+
+    def _chances(self, recipe: SceneRecipe) -> Float[Tensor, " n"]:
+        """How often each clip is drawn."""
+        chances = clip_weights([clip.crops for clip in self.clips], recipe.balance)
+        made = torch.tensor([clip.synthetic for clip in self.clips])
+        if made.all() or not made.any():
+            return chances
+        share = chances[made].sum() / chances.sum()
+        chances[made] *= recipe.synthetic_share / share
+        chances[~made] *= (1 - recipe.synthetic_share) / (1 - share)
+        return chances
 
     def _scene(
         self,
@@ -235,7 +249,10 @@ def read_rendered_clips(
         measured = motion.valid[steps.clamp(max=motion.steps - 1)] & (steps < motion.steps)
         if measured.any():
             coefficients = basis.project(motion.displacement)
-            clips.append(RenderedClip(crops, coefficients, crops.poses, crops.visible[measured]))
+            frames = crops.visible[measured]
+            clips.append(
+                RenderedClip(crops, coefficients, crops.poses, frames, is_synthetic(motion))
+            )
     return RenderedClips(clips, crop_size)
 
 
