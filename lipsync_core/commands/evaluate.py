@@ -23,9 +23,11 @@ from ..evaluation.clips import (
     read_people,
     read_splits,
 )
+from ..evaluation.common_steps import MINIMUM_STEPS
 from ..evaluation.feature_distances import JudgingNetworks
 from ..evaluation.modes import CROSS, RECONSTRUCTION, SILENT
 from ..evaluation.overlap import Overlap, refuse_overlap
+from ..evaluation.renderer_mode import RENDERER as RENDERER_MODE
 from ..evaluation.report import HTML_FILE, mode_blocks, write_report
 from ..evaluation.results import Results
 from ..evaluation.running import Timing, evaluate, open_results
@@ -41,7 +43,13 @@ from .progress import progress_bar
 from .sync import PREDICTOR, RENDERER
 
 STYLE = "style"
-MODES = {"reconstruction": RECONSTRUCTION, "cross": CROSS, "silent": SILENT, STYLE: STYLE}
+MODES = {
+    "reconstruction": RECONSTRUCTION,
+    "cross": CROSS,
+    "silent": SILENT,
+    RENDERER_MODE: RENDERER_MODE,
+    STYLE: STYLE,
+}
 """What a user types -> the mode."""
 DEFAULT_MODES = ("reconstruction", "cross", "silent")
 MUST_NOT_DIFFER = ("weights", "clips", "settings")
@@ -90,6 +98,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave perceptual, identity and Frechet distances out; they take half of the time",
     )
+    renderer = parser.add_argument_group("mode renderer")
+    renderer.add_argument(
+        "--frames", type=int, default=50, help="of a clip's middle, rendered (default 50)"
+    )
+    renderer.add_argument(
+        "--other-person",
+        type=Path,
+        help="a clip whose face the references of a control show (default: a clip in the folder of "
+        "another person, if there is one)",
+    )
     add_style_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the tables as JSON")
 
@@ -98,6 +116,8 @@ def run(arguments: argparse.Namespace) -> str:
     modes = _modes(arguments.modes)
     if arguments.limit is not None and arguments.limit < 1:
         raise EvaluationError(f"--limit {arguments.limit}: at least 1 clip is needed")
+    if arguments.frames < MINIMUM_STEPS:
+        raise EvaluationError(f"--frames {arguments.frames}: at least {MINIMUM_STEPS} are needed")
     torch.set_num_threads(arguments.threads)
     everything = _find(arguments)
     clips = evaluated_clips(everything, arguments.split, arguments.limit)
@@ -173,6 +193,8 @@ def _bench(
         style_clips=arguments.style_clips,
         networks=None if arguments.without_networks else JudgingNetworks.load(),
         alignments=arguments.alignments,
+        renderer_frames=arguments.frames,
+        other_person=arguments.other_person,
     )
 
 
@@ -201,6 +223,8 @@ def _record(
             "alignments": arguments.alignments is not None,
             "picture networks": not arguments.without_networks,
             "threads": arguments.threads,
+            "renderer frames": arguments.frames,
+            "other person": arguments.other_person and arguments.other_person.name,
         },
         "not known what it was trained on": overlap.unknown,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},

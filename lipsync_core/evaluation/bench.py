@@ -22,6 +22,7 @@ from ..types import MOTION_RATE, Audio, Clip, StyleReference
 from .clips import NO_SPLIT, EvaluationClip
 from .feature_distances import JudgingNetworks
 from .measured_face import MeasuredFace, measure_face
+from .seen_clips import SeenClip, see
 
 WINDOW = 1.0
 """Seconds of visible face and sound below which a clip is not evaluated."""
@@ -82,9 +83,14 @@ class Bench:
     """Without them no perceptual, identity or Frechet distance is measured."""
     alignments: Path | None = None
     """Folder of GRID .align files."""
+    renderer_frames: int = 50
+    """The mode "renderer" renders so many frames of a clip's middle at most."""
+    other_person: Path | None = None
+    """Its references of another person; without it out of another clip of another person."""
     _subjects: "OrderedDict[str, Subject]" = field(default_factory=OrderedDict)
     _styles: dict[tuple[Path, ...], StyleReference] = field(default_factory=dict)
     _unfit: dict[str, LipStyleError] = field(default_factory=dict)
+    _seen: "OrderedDict[str, SeenClip]" = field(default_factory=OrderedDict)
 
     def subject(self, clip: EvaluationClip) -> Subject:
         """The clip, tracked; one of UNFIT when it cannot be evaluated."""
@@ -107,6 +113,10 @@ class Bench:
             except UNFIT:
                 continue
         return None
+
+    def see(self, path: Path) -> SeenClip:
+        """A file's beginning with its face and true lip motion; one of UNFIT without a face."""
+        return _cached(self._seen, str(path), lambda: see(self.models, path))
 
     def respeak(self, subject: Subject, speech: Audio, kind: str) -> Talking:
         """The subject driven by `speech`, written, and read back from the file."""

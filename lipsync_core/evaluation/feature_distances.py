@@ -118,7 +118,7 @@ class FeatureMeter:
             return None
         place = range(index, index + 1)
         distance = networks.perceptual(
-            *(self._crops(frame, index, PERCEPTUAL_CROP)[_mask_box()] for frame in (ours, real))
+            *(self._crops(frame, index, PERCEPTUAL_CROP)[mask_box()] for frame in (ours, real))
         )
         self._distances[PERCEPTUAL_MASK].append(float(distance))
         distance = networks.identity.distances(ours, real, self._track, place)
@@ -131,7 +131,7 @@ class FeatureMeter:
         return crop_faces(frame.float(), matrices, size)
 
 
-def _mask_box() -> tuple[slice, slice, slice]:
+def mask_box() -> tuple[slice, slice, slice]:
     """What cuts the box of the mask out of crops of PERCEPTUAL_CROP."""
     corners = crop_points(torch.tensor(MASK_POLYGON), PERCEPTUAL_CROP)
     left, top = corners.amin(0).floor().int().tolist()

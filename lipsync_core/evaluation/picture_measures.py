@@ -120,7 +120,7 @@ class PictureMeter:
         self._track = track
         self._outlines = mask_outlines(track)
         self._lips = lips_in_frame(track)
-        self._motion = _MotionMeter(track.resized(MOTION_CROP))
+        self._motion = MotionMeter(track.resized(MOTION_CROP))
         self._means: dict[str, _Mean] = {}
         self._ratios: dict[str, _Ratio] = {}
         self._next = 0
@@ -188,7 +188,7 @@ class PictureMeter:
         return self._ratios.setdefault(name, _Ratio())
 
 
-class _MotionMeter:
+class MotionMeter:
     """Change between neighbouring frames about the mouth, in crops that follow the real head."""
 
     def __init__(self, track: FaceTrack):

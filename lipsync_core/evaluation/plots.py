@@ -17,7 +17,8 @@ from ..types import MOTION_RATE, Audio
 
 COLOURS = {
     "real": "#2b6cb0", "output": "#c53030", "source": "#888888", "ceiling": "#2b6cb0",
-    "chance": "#bbbbbb",
+    "chance": "#bbbbbb", "codec": "#2f855a", "1 step": "#c53030", "4 steps": "#dd6b20",
+    "copied reference": "#bbbbbb", "copied clip": "#bbbbbb", "copied itself": "#bbbbbb",
 }  # fmt: skip
 _OTHER_COLOUR = "#2b6cb0"
 _DOTS_PER_INCH = 100

@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from .blocks import Block, Heading, Items, Paragraph, Picture, Table, Videos, html_page, markdown
-from .modes import MEANINGS, OUTPUT, OWN_SPEECH
+from .modes import MEANINGS as RESPEAKING_MEANINGS
+from .modes import OWN_SPEECH
+from .renderer_mode import MEANINGS as RENDERER_MEANINGS
+from .renderer_pictures import CROP_PSNR, CROP_SHARPNESS
 from .results import ROWS_FILE, Results, Row
 from .running import EXCLUDED
 from .style_report import STYLE_MODES, style_blocks, style_rows
 from .table import ModeTable, measure_of, mode_table, number, tell
 
+MEANINGS = RESPEAKING_MEANINGS | RENDERER_MEANINGS
+"""mode -> subject -> what it is."""
 MARKDOWN_FILE, HTML_FILE = "report.md", "report.html"
 SHORT = (
     "sync offset", "sync confidence", OWN_SPEECH, "lip vertex error", "opening r", "width r",
     "opening lag", "opening spread ratio", "closure share", "lip leak", "closing time",
-    "PSNR mouth", "SSIM mouth", "sharpness", "picture motion energy, blurred",
+    CROP_PSNR, "PSNR mouth", "SSIM mouth", CROP_SHARPNESS, "sharpness",
+    "picture motion energy, blurred",
 )  # fmt: skip
 """Columns of the table of clips; ROWS_FILE has all."""
 
@@ -42,8 +48,9 @@ def _introduction(record: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading("Evaluation", 1)
     yield Table(["what was run", ""], [[key, text] for key, text in _flat(record)])
     yield Paragraph(
-        "Means over clips with bootstrap 95 % intervals. Every figure is measured on the written "
-        "file, read back. An output is to be judged between its chance and its ceiling."
+        "Means over clips with bootstrap 95 % intervals. Figures are measured on the written file, "
+        "read back, unless they say otherwise. An output is to be judged between its chance and "
+        "its ceiling."
     )
 
 
@@ -94,8 +101,10 @@ def _clip_blocks(rows: Sequence[Row]) -> Iterator[Block]:
     names = [name for name in SHORT if any(name in row.figures for row in rows)]
     if names:
         yield Heading("Clip by clip", 3)
-        yield Paragraph(f"The output's main figures; {ROWS_FILE} has all figures of all subjects.")
-        lines = [_clip_line(row, names) for row in rows if row.subject == OUTPUT]
+        first = {row.clip: row for row in reversed(rows)}
+        subject = rows[0].subject
+        yield Paragraph(f"The main figures of: {subject}. {ROWS_FILE} has all of all subjects.")
+        lines = [_clip_line(row, names) for row in rows if row is first[row.clip]]
         yield Table(["clip", "person", *names, "notes"], lines)
     for row in rows:
         if row.files:

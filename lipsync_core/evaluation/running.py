@@ -12,7 +12,9 @@ from ..types import OnProgress
 from .bench import UNFIT, Bench
 from .clips import EvaluationClip
 from .exhibits import show
-from .modes import MODES, OUTPUT, Finding
+from .modes import MODES as RESPEAKING_MODES
+from .modes import Finding
+from .renderer_mode import RENDERER, measure_renderer
 from .results import Results, Row
 
 EXCLUDED = "excluded"
@@ -56,15 +58,22 @@ def evaluate(
 
 def _find(bench: Bench, clip: EvaluationClip, mode: str, folder: Path | None) -> list[Row]:
     try:
-        finding = MODES[mode](bench, bench.subject(clip))
+        finding = _measure(bench, clip, mode)
     except UNFIT as error:
         return [Row(mode, clip.name, clip.person, EXCLUDED, {}, notes={"reason": str(error)})]
     return finding.rows if folder is None else _with_files(finding, folder, mode, clip.name)
 
 
+def _measure(bench: Bench, clip: EvaluationClip, mode: str) -> Finding:
+    if mode == RENDERER:
+        return measure_renderer(bench, clip)
+    return RESPEAKING_MODES[mode](bench, bench.subject(clip))
+
+
 def _with_files(finding: Finding, folder: Path, mode: str, name: str) -> list[Row]:
     files = show(finding.exhibit, folder, mode, name)
-    return [replace(row, files=files) if row.subject == OUTPUT else row for row in finding.rows]
+    first, *rest = finding.rows
+    return [replace(first, files=first.files | files), *rest]
 
 
 def with_seen(row: Row, seen: Mapping[str, list[str]]) -> Row:

@@ -14,6 +14,8 @@ from .feature_distances import FRECHET
 from .modes import CROSS, CROSS_MEASURES, RECONSTRUCTION, SILENT
 from .motion_measures import MEASURES as MOTION_MEASURES
 from .picture_figures import PICTURE_MEASURES
+from .renderer_mode import CONTROLS, RENDERER
+from .renderer_mode import MEASURES as RENDERER_MEASURES
 from .results import Measure, Results, Row
 from .running import EXCLUDED
 from .statistics import Estimate
@@ -21,6 +23,7 @@ from .sync_measures import SYNC_MEASURES
 
 LIP_LEAK = next(measure for measure in MOTION_MEASURES if measure.name == "lip leak")
 MEASURES: tuple[Measure, ...] = (
+    *RENDERER_MEASURES,
     *SYNC_MEASURES,
     *CROSS_MEASURES,
     LIP_LEAK,
@@ -31,6 +34,7 @@ MEASURES: tuple[Measure, ...] = (
 """Every figure that a row may hold, in the order of the tables."""
 _REAL = "near real"
 _NEAR = {RECONSTRUCTION: "near ceiling", CROSS: "near ceiling", SILENT: "lower"}
+_NEAR |= {RENDERER: "near codec", CONTROLS: ""}
 """mode -> where a figure should be that is to be as in a real clip; in silence no real clip is."""
 
 
