@@ -31,15 +31,13 @@ class CompositeFace(io.ComfyNode):
                     optional=True,
                     tooltip="The new speech, which becomes the sound; without it the video's own.",
                 ),
-                io.Mask.Input(
-                    "occluder",
-                    optional=True,
-                    tooltip="1 where something in front of the face must stay: one mask for all "
-                    "frames, or one per frame.",
-                ),
+                occluder_input(),
             ],
             outputs=[
-                io.Video.Output(display_name="video"),
+                io.Video.Output(
+                    display_name="video",
+                    tooltip="Size, frame rate and length of the input, marked as AI-edited.",
+                ),
                 io.Mask.Output(
                     display_name="mask", tooltip="How far each pixel of each frame may change."
                 ),
@@ -50,7 +48,18 @@ class CompositeFace(io.ComfyNode):
     def execute(cls, video, face_track, crops, audio=None, occluder=None) -> io.NodeOutput:
         clip = clip_of(video)
         faces = host.pictures(crops)
+        occluder = None if occluder is None else host.masks(occluder)
         frames = compose_frames(clip, face_track, faces, occluder)
         heard = clip.audio() if audio is None else cut(host.speech(audio), clip.duration)
         composed = written_video(clip, frames, heard, host.Progress())
         return io.NodeOutput(composed, change_mask(clip, face_track, faces.shape[1], occluder))
+
+
+def occluder_input() -> io.Mask.Input:
+    """The MASK of what stands in front of the face."""
+    return io.Mask.Input(
+        "occluder",
+        optional=True,
+        tooltip="White where something in front of the face (a hand, a microphone) must stay: one "
+        "mask for all frames of the video, or one per frame.",
+    )

@@ -334,6 +334,11 @@ def pictures(images: Tensor) -> Tensor:
     return images[..., :3].float().cpu()
 
 
+def masks(mask: Tensor) -> Tensor:
+    """MASK [h w], [b h w] or [b 1 h w] as masks [b h w] on the CPU, in [0, 1]."""
+    return mask.reshape(-1, *mask.shape[-2:]).float().cpu().clamp(0, 1)
+
+
 def images(pictures: Tensor) -> Tensor:
     """Pictures [t h w 3] as IMAGE, where ComfyUI keeps its results."""
     import comfy.model_management as management

@@ -3,8 +3,10 @@
 from comfy_api.latest import io
 
 from ..lipsync_core.media.fitting import FitPolicy
+from ..lipsync_core.media.mask_clip import mask_clip
 from ..lipsync_core.pipeline import LipSyncSettings, Models, lip_sync
 from . import host, types
+from .compositing import occluder_input
 from .face import face_choice, face_inputs
 from .media import policy_input
 from .motion import strength_input
@@ -43,6 +45,7 @@ class LipSync(io.ComfyNode):
                     tooltip="Another clip of the same face, to take teeth and skin from; without "
                     "it they come from other frames of the video.",
                 ),
+                occluder_input(),
             ],
             outputs=[
                 io.Video.Output(
@@ -68,6 +71,7 @@ class LipSync(io.ComfyNode):
         seed: int,
         style=None,
         reference=None,
+        occluder=None,
     ) -> io.NodeOutput:
         choice = face_choice(face, face_index, point_x, point_y)
         settings = LipSyncSettings(strength, choice, policy, steps, seed)
@@ -76,7 +80,9 @@ class LipSync(io.ComfyNode):
         with host.on_device(*predictor.models, renderer) as networks:
             models = Models(host.face_landmarker(), *networks)
             speech = host.speech(audio)
-            work = lip_sync(models, clip_of(video), speech, settings, style, other, progress)
+            clip = clip_of(video)
+            masks = None if occluder is None else mask_clip(host.masks(occluder), clip)
+            work = lip_sync(models, clip, speech, settings, style, other, progress, masks)
             progress.next_pass()
             spoken = written_video(work.clip, work.frames(), work.speech, progress)
         return io.NodeOutput(spoken)

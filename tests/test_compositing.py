@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from einops import rearrange
@@ -11,6 +12,7 @@ from torch import Tensor
 from lipsync_core.compositing.blending import check_stacks, composite
 from lipsync_core.compositing.colour import colour_offset
 from lipsync_core.compositing.mask import changed_weight, composite_mask
+from lipsync_core.compositing.occlusion import EDGE
 from lipsync_core.crop_geometry import crop_mask
 from lipsync_core.face.alignment import crop_faces
 
@@ -216,9 +218,9 @@ def test_equal_crops_have_no_colour_offset():
 
 
 def test_crops_of_any_size_give_the_same_picture():
-    frames = noise(1, HEIGHT, WIDTH, 3)
+    frames = blurred(noise(1, HEIGHT, WIDTH, 3), 2)
     pictures = []
-    for crop_size in (64, 128, 256):
+    for crop_size in (64, 128, 256, 511):
         matrix = face_at(64, 1.8) * (crop_size / 64)
         source = crop_faces(frames, matrix, crop_size)
         position = (torch.arange(crop_size) + 0.5) / crop_size
@@ -247,14 +249,71 @@ def test_what_stands_in_front_of_the_face_stays():
     occluder = torch.zeros(1, HEIGHT, WIDTH)
     occluder[:, :, WIDTH // 2 :] = 1
     result = composite(frames, rendered, source, matrix, SEEN, occluder)
-    free = composite(frames, rendered, source, matrix, SEEN)
-    half = WIDTH // 2
+    half, edge = WIDTH // 2, math.ceil(EDGE * 64 * 1.8) + 2
     assert torch.equal(result[:, :, half:], frames[:, :, half:])
-    assert torch.equal(result[:, :, :half], free[:, :, :half])
-    assert not torch.equal(free[:, :, half:], frames[:, :, half:])
+    assert not torch.equal(result[:, :, :half], frames[:, :, :half])
     mask = composite_mask(matrix, 64, SEEN, HEIGHT, WIDTH, occluder)
-    assert mask[:, :, :half].any()
-    assert not mask[:, :, half:].any()
+    free = composite_mask(matrix, 64, SEEN, HEIGHT, WIDTH)
+    assert free[:, :, half:].any() and not mask[:, :, half:].any()
+    assert torch.equal(mask[:, :, : half - edge], free[:, :, : half - edge])
+    assert not (result != frames).any(-1)[mask == 0].any()
+
+
+def test_the_edge_of_a_hand_is_soft_outside_and_untouched_inside():
+    """No smear: across the edge the picture goes from the hand to the new face without a step of
+    its own and without a mixed rim on the hand."""
+    matrix = face_at(128, 1.2)
+    frames = torch.full((1, HEIGHT, WIDTH, 3), 0.6)
+    hand = torch.zeros(1, HEIGHT, WIDTH)
+    hand[:, 60:110, 60:90] = 1
+    frames[hand > 0] = torch.tensor([0.2, 0.7, 0.3])
+    source = crop_faces(frames, matrix, 128)
+    rendered = torch.full_like(source, 0.5)  # a face without a hand, of another tone
+    result = composite(frames, rendered, source, matrix, SEEN, hand)
+    assert torch.equal(result[hand > 0], frames[hand > 0])
+    row = result[0, 85, :, 1]
+    beside = row[90:106]
+    assert beside.diff().abs().max() < 0.05
+    colour = result[0][(hand[0] == 0) & inside_hard_mask(matrix, 128)]
+    assert (colour.std(dim=-1) < 0.01).all()  # nothing of the green hand beside the hand
+
+
+def test_a_hand_over_half_the_edge_does_not_pull_the_colour():
+    source = 0.3 + 0.4 * blurred(noise(1, 64, 64, 3), 3)[0]
+    rendered = source - torch.tensor([0.06, -0.04, 0.0])
+    truth = colour_offset(rendered.numpy(), source.numpy())
+    covered = source.clone()
+    covered[:, 30:] = torch.tensor([0.1, 0.9, 0.1])
+    known = torch.ones(64, 64)
+    known[:, 28:] = 0
+    found = colour_offset(rendered.numpy(), covered.numpy(), known.numpy())
+    assert truth is not None and found is not None
+    assert np.abs(found - truth)[10:60, 8:56].max() < 0.015
+    nowhere = colour_offset(rendered.numpy(), covered.numpy(), np.zeros((64, 64), np.float32))
+    assert nowhere is None
+
+
+def test_skin_that_does_not_change_keeps_its_own_texture_and_lips_do_not():
+    """The crops know less than the frame of a face three times their size."""
+    crop_size, scale, side = 64, 3.0, 260
+    matrix = face_at(crop_size, scale, side, side)
+    pores = 0.2 * (noise(1, side, side, 3) - 0.5)
+    frames = 0.5 + pores
+    source = crop_faces(frames, matrix, crop_size)
+    rendered = torch.full_like(source, 0.48)
+    result = composite(frames, rendered, source, matrix, SEEN)
+    in_face = crop_positions(matrix, side, side) / crop_size * 2.1 - torch.tensor([1.05, 0.58])
+    x, y = in_face.unbind(-1)
+    lips = (x.abs() < 0.25) & (y > 0.75) & (y < 0.95)
+    chin = (x.abs() < 0.15) & (y > 1.1) & (y < 1.25)
+    cheeks = (x.abs() > 0.62) & (x.abs() < 0.68) & (y > 0.55) & (y < 0.9)
+    kept = {
+        name: correlation(result[0][where], frames[0][where])
+        for name, where in (("lips", lips), ("chin", chin), ("cheeks", cheeks))
+    }
+    assert kept["cheeks"] > 0.95
+    assert abs(kept["lips"]) < 0.05 and abs(kept["chin"]) < 0.1
+    assert detail(result)[0][cheeks].std() > 0.9 * detail(frames)[0][cheeks].std()
 
 
 def test_the_soft_edge_grows_with_the_face():

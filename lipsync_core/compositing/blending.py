@@ -4,9 +4,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from .colour import colour_offset
+from .colour import colour_offset, fit_size
+from .detail import coarse_difference, kept_texture
 from .mask import changed_weight, soft_mask
-from .warping import touched_box, warp_picture, warp_weight
+from .occlusion import clear_of, seen_in_crop
+from .warping import frame_pixels_per_crop_pixel, touched_box, warp_picture, warp_weight
 
 
 def composite(
@@ -21,12 +23,13 @@ def composite(
 
     `source_crops` are cut from `frames` with `frame_to_crop`, which leads to crop pixels of the
     size s that both stacks of crops have: any size goes. `occluder` is 1 where something stands
-    in front of the face.
+    in front of the face, and stays with a soft edge outside of it.
 
     Pixels outside the mask, frames in which the face is not `visible`, and pixels where a crop
     equals its source crop within 1/255 (bar a few pixels beside a change) come back bit for bit.
-    The rendered picture replaces the frame rather than adding its difference from the source:
-    a face larger than the crop holds detail that no crop can take back. ValueError when the
+    About lips and chin the rendered picture replaces the frame rather than adding its difference
+    from the source: a face larger than the crop holds detail that no crop can take back. On the
+    skin around, as far as it did not change, the frame's own texture stays. ValueError when the
     stacks do not fit each other.
     """
     check_stacks(frames, crops, source_crops, frame_to_crop, visible, occluder)
@@ -49,23 +52,38 @@ def _composite_frame(
     frame_to_crop: Float[np.ndarray, "2 3"],
     occluder: Float[np.ndarray, "h w"] | None,
 ) -> None:
-    """Edits `frame`."""
-    crop_weight = soft_mask(rendered.shape[0]) * changed_weight(rendered, source)
+    """Edits `frame`: frame + weight * (change in light and shape) + texture_weight * (the rest)."""
+    size = rendered.shape[0]
+    crop_weight = soft_mask(size) * changed_weight(rendered, source)
     box = touched_box(crop_weight, frame_to_crop, *frame.shape[:2])
     if box.empty:
         return
-    offset = colour_offset(rendered, source)
-    matched = rendered if offset is None else rendered + offset
-    picture = warp_picture(matched, frame_to_crop, box)
-    np.clip(picture, 0, 1, out=picture)
-    weight = warp_weight(crop_weight, frame_to_crop, box)
+    known = None
     if occluder is not None:
-        weight *= 1 - np.clip(occluder[box.slices], 0, 1)
+        known = seen_in_crop(occluder, frame_to_crop, size, fit_size(size))
+    offset = colour_offset(rendered, source, known)
+    matched = rendered if offset is None else rendered + offset
+    coarse = coarse_difference(matched, source)
+    texture_weight = crop_weight * (1 - kept_texture(coarse))
+    weight = warp_weight(crop_weight, frame_to_crop, box)
+    texture_weight = warp_weight(texture_weight, frame_to_crop, box)
+    if occluder is not None:
+        clear = clear_of(occluder, box, size * frame_pixels_per_crop_pixel(frame_to_crop))
+        weight *= clear
+        texture_weight *= clear
+    change = warp_picture(coarse, frame_to_crop, box)
+    fine = warp_picture(matched, frame_to_crop, box)
+    np.clip(fine, 0, 1, out=fine)
     # In place, because memory is what this costs; weight 0 adds an exact 0.
     region = frame[box.slices]
-    picture -= region
-    picture *= weight[..., None]
-    region += picture
+    fine -= region
+    fine -= change
+    fine *= texture_weight[..., None]
+    change *= weight[..., None]
+    change += fine
+    change += region
+    np.clip(change, 0, 1, out=change)
+    np.copyto(region, change, where=weight[..., None] > 0)
 
 
 def check_stacks(

@@ -7,11 +7,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..crop_geometry import crop_mask
-from .warping import touched_box, warp_weight
+from ..crop_geometry import crop_mask, crop_points
+from .occlusion import clear_of
+from .warping import frame_pixels_per_crop_pixel, touched_box, warp_weight
 
 FEATHER = 0.05
-"""Width of the mask's soft edge as a fraction of the crop's side, so in proportion to the face."""
+"""Least width of the mask's soft edge as a fraction of the crop's side, so in proportion to the
+face."""
+SPEAKING = (
+    (-0.22, 0.50), (0.22, 0.50), (0.40, 0.72), (0.46, 0.95), (0.58, 1.10), (0.50, 1.36),
+    (0.44, 1.70), (-0.44, 1.70), (-0.50, 1.36), (-0.58, 1.10), (-0.46, 0.95), (-0.40, 0.72),
+)  # fmt: skip
+"""Corners, in the canonical face, of what moves when one speaks: lips (at rest .73 to 1 down, .27
+to the sides), chin (1.36 down) and the jaw's outline (.44 to the sides at 1.14, `canonical`)."""
 UNCHANGED = 1 / 255 + 1e-6
 """Crops that differ by no more than this are the same picture after a trip through 8 bits."""
 SOLID, FADE = 0.01, 0.02
@@ -30,13 +38,30 @@ def distance_inside(crop_size: int) -> Float[np.ndarray, "s s"]:
 
 @cache
 def soft_mask(crop_size: int) -> Float[np.ndarray, "s s"]:
-    """The mask with its edge feathered inwards.
+    """The mask with its edge feathered inwards: up to SPEAKING, but over FEATHER at least.
 
-    0 outside, and on the pixels inside that touch one outside, so that interpolating it between
-    pixels cannot give weight to a point outside.
+    Cheeks and the nose hardly move, so there the edge may be as soft as they are wide. 0 outside,
+    and on the pixels inside that touch one outside, so that interpolating it between pixels cannot
+    give weight to a point outside.
     """
     touching = 2**0.5
-    return _smooth_step((distance_inside(crop_size) - touching) / max(FEATHER * crop_size, 1))
+    inside = np.maximum(distance_inside(crop_size) - touching, 0)
+    room = inside + distance_from_speaking(crop_size)
+    return smooth_step(inside / np.maximum(room, max(FEATHER * crop_size, 1)))
+
+
+@cache
+def distance_from_speaking(crop_size: int) -> Float[np.ndarray, "s s"]:
+    """Pixels from each pixel outside SPEAKING to the nearest one in it; 0 inside."""
+    import cv2
+
+    corners = crop_points(torch.tensor(SPEAKING), crop_size).numpy()
+    # Room below, where the corners leave the crop: what is cut off has no distance.
+    outside = np.ones((2 * crop_size, crop_size), np.uint8)
+    # cv2 puts pixel centres at integers, we put them at +.5; 4 bits of sub-pixel precision.
+    cv2.fillPoly(outside, [np.round((corners - 0.5) * 16).astype(np.int32)], 0, shift=4)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return distance[:crop_size]
 
 
 def changed_weight(
@@ -52,7 +77,7 @@ def changed_weight(
     if unchanged.all():
         return np.zeros((size, size), np.float32)
     distance = cv2.distanceTransform(unchanged, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return 1 - _smooth_step((distance - max(SOLID * size, 1)) / max(FADE * size, 1.5))
+    return 1 - smooth_step((distance - max(SOLID * size, 1)) / max(FADE * size, 1.5))
 
 
 def composite_mask(
@@ -74,11 +99,15 @@ def composite_mask(
         matrix = frame_to_crop[index].numpy(force=True)
         box = touched_box(soft, matrix, height, width)
         if not box.empty:
-            weights[index].numpy()[box.slices] = warp_weight(soft, matrix, box)
-    return weights if occluder is None else weights * (1 - occluder.clamp(0, 1))
+            weight = warp_weight(soft, matrix, box)
+            if occluder is not None:
+                side = crop_size * frame_pixels_per_crop_pixel(matrix)
+                weight *= clear_of(occluder[index].numpy(force=True), box, side)
+            weights[index].numpy()[box.slices] = weight
+    return weights
 
 
-def _smooth_step(x: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
+def smooth_step(x: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
     """0 below 0, 1 above 1, and 3 x^2 - 2 x^3 between."""
     x = np.clip(x, 0, 1)
     return (x * x * (3 - 2 * x)).astype(np.float32)
