@@ -1,9 +1,13 @@
 """Composite Face: crops back into the frames, inside the mask only."""
 
+from typing import Any
+
 from comfy_api.latest import io
 
+from ..lipsync_core.media.mask_clip import mask_clip
 from ..lipsync_core.pipeline import cut
 from ..lipsync_core.steps import change_mask, compose_frames
+from ..lipsync_core.types import Clip
 from . import host, types
 from .schema import Schema
 from .video import clip_of, written_video
@@ -63,3 +67,8 @@ def occluder_input() -> io.Mask.Input:
         tooltip="White where something in front of the face (a hand, a microphone) must stay: one "
         "mask for all frames of the video, or one per frame.",
     )
+
+
+def occluder_clip(occluder: Any, clip: Clip) -> Clip | None:
+    """A MASK of one or all frames of `clip`, as the core reads it; None stays None."""
+    return None if occluder is None else mask_clip(host.masks(occluder), clip)

@@ -3,10 +3,9 @@
 from comfy_api.latest import io
 
 from ..lipsync_core.media.fitting import FitPolicy
-from ..lipsync_core.media.mask_clip import mask_clip
 from ..lipsync_core.pipeline import LipSyncSettings, Models, lip_sync
 from . import host, types
-from .compositing import occluder_input
+from .compositing import occluder_clip, occluder_input
 from .face import face_choice, face_inputs
 from .media import policy_input
 from .motion import strength_input
@@ -79,9 +78,8 @@ class LipSync(io.ComfyNode):
         progress = host.Progress(passes=2)
         with host.on_device(*predictor.models, renderer) as networks:
             models = Models(host.face_landmarker(), *networks)
-            speech = host.speech(audio)
-            clip = clip_of(video)
-            masks = None if occluder is None else mask_clip(host.masks(occluder), clip)
+            clip, speech = clip_of(video), host.speech(audio)
+            masks = occluder_clip(occluder, clip)
             work = lip_sync(models, clip, speech, settings, style, other, progress, masks)
             progress.next_pass()
             spoken = written_video(work.clip, work.frames(), work.speech, progress)
