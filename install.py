@@ -1,10 +1,12 @@
 """What ComfyUI-Manager runs after it has installed the requirements.
 
-    python install.py [--folder MODELS/lipstyle] [--offline]
+    python install.py [--folder MODELS/lipstyle] [--offline] [--dry-run]
 
 Checks that the libraries are there, and fetches the two third-party weight files that are nowhere
 to be found into ComfyUI's models/lipstyle, with checksums. Safe to run again, and without a
 network: what cannot be had is said in one line, and the exit code stays 0. It installs nothing.
+--dry-run says what would be fetched from where, how large it is and where it would go; it asks no
+server and writes nothing.
 """
 
 import argparse
@@ -16,12 +18,15 @@ from pathlib import Path
 ROOT = Path(__file__).absolute().parent
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 """Any of these gives `cv2`."""
+BAR = 30
+"""Letters in the bar of a download."""
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check LipStyle's libraries and weight files.")
     parser.add_argument("--folder", type=Path, help="where weights go (ComfyUI's models/lipstyle)")
     parser.add_argument("--offline", action="store_true", help="look, but fetch nothing")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
     arguments = parser.parse_args(argv)
     problems = missing_libraries(ROOT / "requirements.txt")
     for problem in problems:
@@ -29,9 +34,13 @@ def main(argv: list[str] | None = None) -> int:
     if problems:
         say("pip install -r requirements.txt puts that right; then run install.py again")
     try:
-        provide_weights(arguments.folder or models_folder(), arguments.offline)
+        folder = arguments.folder or models_folder()
+        provide_weights(folder, arguments.offline, arguments.dry_run)
     except ImportError as error:
         say(f"weight files cannot be looked for without {error.name}")
+    except KeyboardInterrupt:
+        say("stopped; nothing half-fetched is left")
+        return 130
     return 0
 
 
@@ -68,7 +77,7 @@ def models_folder() -> Path | None:
     return ROOT.parents[1] / "models" / "lipstyle"
 
 
-def provide_weights(folder: Path | None, offline: bool) -> None:
+def provide_weights(folder: Path | None, offline: bool, dry_run: bool = False) -> None:
     """Says where each third-party file is; fetches what is missing or damaged."""
     from lipsync_core.errors import ModelError
     from lipsync_core.weights import WEIGHTS, fetch, find
@@ -78,19 +87,36 @@ def provide_weights(folder: Path | None, offline: bool) -> None:
             say(f"{weight.name}: {find(weight, [folder] if folder else [])}")
             continue
         except ModelError as error:
-            missing = str(error)
-        if offline or folder is None:
-            say(missing)
-            continue
-        try:
-            say(f"{weight.name} ({weight.what}, {weight.licence}) is fetched from {weight.url}")
-            say(f"{weight.name}: {fetch(weight, folder, say_progress())}")
-        except ModelError as error:
             say(str(error))
+        source = f"{weight.name} ({weight.what}, {weight.size}, {weight.licence}) from {weight.url}"
+        if folder is None:
+            say("this is no folder of custom_nodes: give the place for weights with --folder")
+        elif dry_run:
+            say(f"would fetch {source} to {folder / weight.name} and check it by its checksum")
+        elif not offline:
+            try:
+                say(f"fetching {source}")
+                say(f"{weight.name}: {fetch(weight, folder, shown_progress())}")
+            except ModelError as error:
+                say(str(error))
 
 
-def say_progress():
-    """An on_progress that says every tenth of the way."""
+def shown_progress():
+    """An on_progress in bytes: a bar that moves on a terminal, else a line every tenth."""
+    return draw_bar if sys.stdout.isatty() else say_tenths()
+
+
+def draw_bar(done: int, total: int) -> None:
+    """Over the line before; ends the line when all is there."""
+    filled = done * BAR // total if total else BAR
+    part = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+    print(
+        f"\rLipStyle: [{'#' * filled:{BAR}}] {part}", end="\n" if done >= total else "", flush=True
+    )
+
+
+def say_tenths():
+    """An on_progress that says every tenth of the way once."""
     said = 0
 
     def on_progress(done: int, total: int) -> None:

