@@ -21,9 +21,10 @@ def Schema(**given: Any) -> io.Schema:
 
 
 def advanced(given: io.Input) -> io.Input:
-    """The same input, folded away until the user asks for advanced ones.
+    """The same input, folded away until the user asks for the advanced ones.
 
-    The server knows `advanced` since 0.9.2; before, the frontend does, if it is told.
+    Servers know `advanced` since 0.9.2; what an older one is told, it hands on. The browser folds
+    in its newer way of drawing nodes and shows all inputs in the classic one.
     """
     if hasattr(given, "advanced"):
         given.advanced = True

@@ -1,9 +1,12 @@
 // Opens a workflow in a headless browser, in a running ComfyUI, and saves what the browser makes of it.
 //
 //   node tools/author_workflow.mjs URL WORKFLOW.json [--ui OUT.json] [--api OUT.json] [--png OUT.png]
+//                          [--run] [--node-pngs FOLDER]
 //
 // WORKFLOW.json is in either of ComfyUI's formats. --ui writes the graph as the browser saves it (what
 // belongs in workflows/), --api what the browser would queue, --png a picture of the whole graph.
+// --node-pngs writes a picture of each node, FOLDER/TYPE.png; --run runs the graph first, so that the
+// nodes show what they made.
 // To write a workflow: put down the API format by hand, { "1": { "class_type": ..., "inputs": ... } },
 // start `python3 tools/host.py serve --port 8199`, and run this with URL http://127.0.0.1:8199.
 // Nodes are then laid out by the browser; "_meta": { "title": ..., "pos": [x, y], "size": [w, h] }
@@ -37,7 +40,10 @@ async function openComfyUI(browser, url, errors) {
   await page.route('**/*', (route) =>
     LOOPBACK.test(new URL(route.request().url()).hostname) ? route.continue() : route.abort());
   // else the tutorial or a small map covers the graph
-  const settings = { 'Comfy.TutorialCompleted': true, 'Comfy.Minimap.Visible': false };
+  const settings = {
+    'Comfy.TutorialCompleted': true, 'Comfy.Minimap.Visible': false,
+    'Comfy.NodeBadge.NodeSourceBadgeMode': 'None',
+  };
   await page.request.post(new URL('/settings', url).href, { data: settings });
   await page.addInitScript(() => localStorage.setItem('vueNodesBannerDismissed', 'true'));
   await page.goto(url);
@@ -91,16 +97,73 @@ function showWholeGraph() {
   window.app.canvas.setDirty(true, true);
 }
 
+// Runs inside the page: queues the graph and waits until it is done.
+function run() {
+  return new Promise((resolve, reject) => {
+    const { api } = window.app;
+    api.addEventListener('execution_success', () => resolve());
+    for (const failure of ['execution_error', 'execution_interrupted']) {
+      api.addEventListener(failure, ({ detail }) => reject(new Error(detail.exception_message ?? failure)));
+    }
+    window.app.queuePrompt(0).then(() => {
+      const refused = window.app.lastNodeErrors ?? {};
+      if (Object.keys(refused).length) reject(new Error(`refused: ${JSON.stringify(refused)}`));
+    });
+  });
+}
+
+// Runs inside the page: nodes that show what they made have grown over their neighbours.
+function spread() {
+  for (const node of window.app.graph._nodes) {
+    node.pos = [3 * node.pos[0], 4 * node.pos[1]];
+    node.setSize([Math.max(node.size[0], 270), node.size[1]]); // wide enough for the title
+  }
+}
+
+// Runs inside the page: puts one node into the middle, returns where it is on the screen.
+function showNode(number) {
+  const MARGIN = 12; // pixels around the node, with the beginnings of its links
+  const node = window.app.graph._nodes[number];
+  const title = 30;
+  const { ds } = window.app.canvas;
+  ds.scale = 1;
+  ds.offset[0] = (window.innerWidth - node.size[0]) / 2 - node.pos[0];
+  ds.offset[1] = (window.innerHeight - node.size[1] + title) / 2 - node.pos[1];
+  window.app.canvas.setDirty(true, true);
+  return {
+    type: node.type,
+    clip: {
+      x: (window.innerWidth - node.size[0]) / 2 - MARGIN,
+      y: (window.innerHeight - node.size[1] - title) / 2 - MARGIN,
+      width: node.size[0] + 2 * MARGIN,
+      height: node.size[1] + title + 2 * MARGIN,
+    },
+  };
+}
+
+async function writeNodePictures(page, folder, count) {
+  fs.mkdirSync(folder, { recursive: true });
+  await page.evaluate(spread);
+  for (let number = 0; number < count; number++) {
+    const { type, clip } = await page.evaluate(showNode, number);
+    await page.waitForTimeout(500);
+    await page.screenshot({ path: path.join(folder, `${type}.png`), clip });
+  }
+}
+
 function writeJson(file, content) {
   fs.writeFileSync(file, JSON.stringify(content, null, 2) + '\n');
 }
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { ui: { type: 'string' }, api: { type: 'string' }, png: { type: 'string' } },
+  options: {
+    ui: { type: 'string' }, api: { type: 'string' }, png: { type: 'string' },
+    run: { type: 'boolean' }, 'node-pngs': { type: 'string' },
+  },
 });
 if (positionals.length !== 2) {
-  console.error('usage: author_workflow.mjs URL WORKFLOW.json [--ui F] [--api F] [--png F]');
+  console.error('usage: author_workflow.mjs URL WORKFLOW.json [--ui F] [--api F] [--png F] [--run] [--node-pngs D]');
   process.exit(2);
 }
 const [url, input] = positionals;
@@ -116,6 +179,7 @@ try {
   const missing = await page.evaluate(missingTypes, workflow);
   await page.evaluate(load, workflow);
   const nodes = await page.evaluate(() => window.app.graph._nodes.length);
+  if (options.run) await page.evaluate(run);
   if (options.ui) writeJson(options.ui, await page.evaluate(() => window.app.graph.serialize()));
   if (options.api) {
     writeJson(options.api, await page.evaluate(async () => (await window.app.graphToPrompt()).output));
@@ -125,6 +189,7 @@ try {
     await page.waitForTimeout(800); // two frames are not enough for previews and fonts
     await page.screenshot({ path: options.png });
   }
+  if (options['node-pngs']) await writeNodePictures(page, options['node-pngs'], nodes);
   console.log(JSON.stringify({ nodes, missing, errors }, null, 2));
   process.exitCode = missing.length ? 1 : 0;
 } finally {

@@ -78,14 +78,15 @@ def _draw_number(
     left, top, right, bottom = (round(scale * edge) for edge in box)
     thickness = max(1, round(max(picture.shape[:2]) / 320))
     cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
-    letters = max(0.6, max(picture.shape[:2]) / 640)
+    letters = max(0.6, max(picture.shape[:2]) / 400)
     text, font = str(number), cv2.FONT_HERSHEY_SIMPLEX
-    (width, height), _ = cv2.getTextSize(text, font, letters, 2)
+    weight = max(2, round(2 * letters))
+    (width, height), _ = cv2.getTextSize(text, font, letters, weight)
     bottom = max(top, height + 8)  # of the plate, which stays inside the picture
     left = min(max(left, 0), picture.shape[1] - width - 8)
     cv2.rectangle(picture, (left, bottom - height - 8), (left + width + 8, bottom), colour, -1)
     place = (left + 4, bottom - 4)
-    cv2.putText(picture, text, place, font, letters, (20, 20, 20), 2, cv2.LINE_AA)
+    cv2.putText(picture, text, place, font, letters, (20, 20, 20), weight, cv2.LINE_AA)
 
 
 def _outlines(
