@@ -57,8 +57,18 @@ MEASURES = (
         OTHER_R, "", "higher when swapped", "Whether the mouth follows the motion it is given."
     ),
     Measure(OTHER_IDENTITY, "", "lower for another person", "Mean of face descriptors' distances."),
-    Measure(CHANGE, "levels", "", "Mean absolute difference from as given, in the mouth's box."),
-    Measure(LARGEST_CHANGE, "levels", "", "The largest anywhere in the crop, of 255 levels."),
+    Measure(
+        CHANGE,
+        "levels",
+        "0 when painted",
+        "Mean absolute difference from as given, in the mouth's box.",
+    ),
+    Measure(
+        LARGEST_CHANGE,
+        "levels",
+        "0 when painted",
+        "The largest anywhere in the crop, of 255 levels.",
+    ),
 )
 CANDIDATES = 3
 _GREEN = (0.0, 1.0, 0.0)

@@ -34,7 +34,7 @@ MEASURES: tuple[Measure, ...] = (
 """Every figure that a row may hold, in the order of the tables."""
 _REAL = "near real"
 _NEAR = {RECONSTRUCTION: "near ceiling", CROSS: "near ceiling", SILENT: "lower"}
-_NEAR |= {RENDERER: "near codec", CONTROLS: ""}
+_NEAR |= {RENDERER: "near codec"}
 """mode -> where a figure should be that is to be as in a real clip; in silence no real clip is."""
 
 
@@ -87,6 +87,8 @@ def _omissions(rows: Iterable[Row]) -> Iterable[str]:
 def measure_of(name: str, mode: str) -> Measure:
     """What a figure is in a mode; one without unit or meaning if no list names it."""
     measure = next((m for m in MEASURES if m.name == name), Measure(name, "", "", ""))
+    if mode == CONTROLS:
+        return replace(measure, better="by column")
     return replace(measure, better=_NEAR[mode]) if measure.better == _REAL else measure
 
 
