@@ -15,7 +15,9 @@ from .facial_hair import FacialHair
 
 _CELLS = 32
 """Of the noise, along each axis; then it repeats."""
-_FRECKLE: tuple[float, float, float] = (0.62, 0.40, 0.28)
+_FRECKLE: tuple[float, float, float] = (0.78, 0.60, 0.50)
+_FRECKLE_SIZE = 0.22
+"""cm."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,21 @@ def with_detail(
     colour = detail.blotches * (0.6 * fine[:, 3:] + middle[:, 3:])
     albedo = albedo * (1 + skin * colour * albedo.new_tensor((0.8, 1.1, 1.2)))
     if detail.freckles:
-        spots = step(middle[:, :1] + 0.5 * fine[:, :1], 0.55, 1.0) * detail.freckles
+        dots = noise(rest / _FRECKLE_SIZE, detail.seed + 4)[:, :1] + 0.5 * middle[:, :1]
+        spots = step(dots, 0.8, 1.3) * detail.freckles
         spots = spots * step(-rest[:, 2:], 6.0, 8.5) * (1 - lip)
         albedo = torch.lerp(albedo, albedo * albedo.new_tensor(_FRECKLE), skin * spots)
     if detail.creases:
-        lines = noise(rest / rest.new_tensor((0.13, 0.9, 0.9)), detail.seed + 2)[:, 3:]
-        albedo = albedo * (1 - detail.creases * lip * step(lines, 0.1, 1.2))
+        chosen = (lip[:, 0] > 0).nonzero()[:, 0]
+        lines = noise(rest[chosen] / rest.new_tensor((0.13, 0.9, 0.9)), detail.seed + 2)[:, 3:]
+        albedo[chosen] *= 1 - detail.creases * lip[chosen] * step(lines, 0.1, 1.2)
     tilt = detail.pores * (0.7 * fine[:, :3] + 0.5 * middle[:, :3]) * skin
     normals = torch.nn.functional.normalize(normals + tilt, dim=1)
-    if bool((hair > 0).any()):
-        grown = strands(rest, hair, detail.seed + 3, facial_hair.stubble)
-        colour = torch.tensor(facial_hair.colour) * (1 + 0.35 * fine[:, 3:])
-        albedo = torch.lerp(albedo, colour, grown)
+    chosen = (hair[:, 0] > 0.01).nonzero()[:, 0]
+    if len(chosen):
+        grown = strands(rest[chosen], hair[chosen], detail.seed + 3, facial_hair.stubble)
+        colour = torch.tensor(facial_hair.colour) * (1 + 0.35 * fine[chosen, 3:])
+        albedo[chosen] = torch.lerp(albedo[chosen], colour, grown)
     return albedo.clamp(0.01, 1), normals
 
 
