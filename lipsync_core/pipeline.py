@@ -126,12 +126,14 @@ class LipSync:
     occluder: Clip | None = None
     """White where something stands in front of the face, frame by frame of `clip`."""
 
-    def frames(self, on_progress: OnProgress | None = None) -> Iterator[Float[Tensor, "t h w 3"]]:
-        """The re-spoken frames, chunk by chunk."""
-        for span in chunks(self.clip):
-            frames = self.clip.frames(span.start, span.stop)
+    def frames(
+        self, on_progress: OnProgress | None = None, frames: range | None = None
+    ) -> Iterator[Float[Tensor, "t h w 3"]]:
+        """The re-spoken frames, or only some of them, chunk by chunk."""
+        for span in spans(self.clip, frames or range(self.clip.frame_count)):
+            pictures = self.clip.frames(span.start, span.stop)
             if self.track.visible[span].any():
-                source = crop_faces(frames, self.track.frame_to_crop[span], self.track.crop_size)
+                source = crop_faces(pictures, self.track.frame_to_crop[span], self.track.crop_size)
                 crops = render_lips(
                     self.renderer,
                     source,
@@ -142,15 +144,15 @@ class LipSync:
                     steps=self.settings.steps,
                 )
                 mask = self.occluder and self.occluder.frames(span.start, span.stop)[..., 0]
-                frames = composite(
-                    frames,
+                pictures = composite(
+                    pictures,
                     crops,
                     source,
                     self.track.frame_to_crop[span],
                     self.track.visible[span],
                     mask,
                 )
-            yield frames
+            yield pictures
             if on_progress is not None:
                 on_progress(span.stop, self.clip.frame_count)
 
@@ -282,6 +284,14 @@ def chunks(clip: Clip) -> Iterator[slice]:
     count = max(1, min(32, CHUNK_BYTES // (clip.height * clip.width * 3 * 4)))
     for start in range(0, clip.frame_count, count):
         yield slice(start, min(start + count, clip.frame_count))
+
+
+def spans(clip: Clip, frames: range) -> Iterator[slice]:
+    """The chunks of a clip, as far as they lie in `frames`."""
+    for chunk in chunks(clip):
+        start, stop = max(chunk.start, frames.start), min(chunk.stop, frames.stop)
+        if start < stop:
+            yield slice(start, stop)
 
 
 def first_frames(track: FaceTrack, count: int) -> FaceTrack:

@@ -15,7 +15,7 @@ from .compositing.mask import composite_mask
 from .face.alignment import crop_faces
 from .face.landmarking import FaceLandmarker
 from .media.mask_clip import mask_clip
-from .pipeline import chunks, composite_span, find_references
+from .pipeline import chunks, composite_span, find_references, spans
 from .render.renderer import LipRenderer
 from .render.rendering import decode_lip_latents, sample_lip_latents
 from .types import Clip, FaceTrack, LipMotion, OnProgress
@@ -136,14 +136,6 @@ def change_mask(
     masks = occluder if occluder is None else mask_clip(occluder, clip).frames(0, clip.frame_count)
     masks = masks if masks is None else masks[..., 0]
     return composite_mask(matrices, crop_size, track.visible, clip.height, clip.width, masks)
-
-
-def spans(clip: Clip, frames: range) -> Iterator[slice]:
-    """The chunks of a clip, as far as they lie in `frames`."""
-    for chunk in chunks(clip):
-        start, stop = max(chunk.start, frames.start), min(chunk.stop, frames.stop)
-        if start < stop:
-            yield slice(start, stop)
 
 
 def read_crops(clip: Clip, track: FaceTrack, span: slice) -> Float[Tensor, "t s s 3"]:

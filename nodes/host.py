@@ -3,6 +3,7 @@
 The only file that uses ComfyUI's services and torch; when ComfyUI changes, this file changes.
 """
 
+import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -149,6 +150,12 @@ def temp_file(suffix: str) -> Path:
     return folder / f"{FOLDER}_{uuid4().hex}{suffix}"
 
 
+def unfinished_folder() -> Path:
+    """Where pieces of unfinished videos are kept: not in the temp folder, which is emptied when
+    ComfyUI starts again after a crash."""
+    return Path(folder_paths.get_user_directory()) / FOLDER / "unfinished"
+
+
 def output_file(prefix: str, suffix: str) -> Path:
     """The next free numbered name in the output folder; ComfyUI refuses one outside of it."""
     output = folder_paths.get_output_directory()
@@ -254,6 +261,13 @@ def check_cancelled() -> None:
     management.throw_exception_if_processing_interrupted()
 
 
+def cancelled() -> type[BaseException]:
+    """What a cancel raises."""
+    from comfy.model_management import InterruptProcessingException
+
+    return InterruptProcessingException
+
+
 class Progress:
     """The core's `on_progress`: moves the node's bar, shows pictures, and notices a cancel."""
 
@@ -279,9 +293,9 @@ class Progress:
         """The bar goes on from here for the next of the passes."""
         self._passed += 1
 
-    def watch(self, chunks: Iterable[Tensor], total: int) -> Iterator[Tensor]:
-        """Hands stacks of pictures on one by one, counts them up to `total`, and shows some."""
-        done = 0
+    def watch(self, chunks: Iterable[Tensor], total: int, done: int = 0) -> Iterator[Tensor]:
+        """Hands stacks of pictures on one by one, counts them from `done` up to `total`, and shows
+        some."""
         for chunk in chunks:
             self._picture = chunk[-1]
             for picture in chunk.split(1):
@@ -337,6 +351,14 @@ def pictures(images: Tensor) -> Tensor:
 def masks(mask: Tensor) -> Tensor:
     """MASK [h w], [b h w] or [b 1 h w] as masks [b h w] on the CPU, in [0, 1]."""
     return mask.reshape(-1, *mask.shape[-2:]).float().cpu().clamp(0, 1)
+
+
+def digest(tensor: Tensor | None) -> str:
+    """What tells two tensors apart; "" for none."""
+    if tensor is None:
+        return ""
+    values = tensor.detach().float().cpu().contiguous().numpy()
+    return hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()
 
 
 def images(pictures: Tensor) -> Tensor:

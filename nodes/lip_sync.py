@@ -11,7 +11,7 @@ from .media import policy_input
 from .motion import strength_input
 from .render import seed_input, steps_input
 from .schema import Schema
-from .video import clip_of, written_video
+from .video import clip_of, respoken_video
 
 
 class LipSync(io.ComfyNode):
@@ -82,5 +82,5 @@ class LipSync(io.ComfyNode):
             masks = occluder_clip(occluder, clip)
             work = lip_sync(models, clip, speech, settings, style, other, progress, masks)
             progress.next_pass()
-            spoken = written_video(work.clip, work.frames(), work.speech, progress)
+            spoken = respoken_video(work, video, host.digest(occluder), progress)
         return io.NodeOutput(spoken)

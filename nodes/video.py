@@ -11,11 +11,13 @@ from comfy_api.latest import Input, InputImpl, Types
 from ..lipsync_core.errors import MediaError
 from ..lipsync_core.media.audio_file import sound_blocks
 from ..lipsync_core.media.file_clip import open_clip
-from ..lipsync_core.media.fingerprint import named_fingerprint
+from ..lipsync_core.media.fingerprint import file_sha256, named_fingerprint
+from ..lipsync_core.media.piece_store import PieceStore
 from ..lipsync_core.media.tensor_clip import TensorClip
 from ..lipsync_core.media.trimming import trim_clip
 from ..lipsync_core.media.writing import write_clip
-from ..lipsync_core.pipeline import TAGS
+from ..lipsync_core.pipeline import TAGS, LipSync
+from ..lipsync_core.resuming import job_of, write_resumably
 from ..lipsync_core.types import Audio, Clip
 from . import host
 
@@ -193,6 +195,36 @@ def write(
     """Streams `frames` into an mp4 of the size and rate of `like`, with progress and previews."""
     watched = (progress or host.Progress()).watch(frames, like.frame_count)
     write_clip(path, watched, like.fps, like.height, like.width, heard, tags)
+
+
+def respoken_video(work: LipSync, video: Input.Video, extra: str, progress: Any) -> Input.Video:
+    """`work` on `video` as a file in ComfyUI's temp folder, where any node can go on with it.
+
+    Where the video is a file, finished pieces are kept until all are done: a crash costs the last
+    one alone. A cancel removes them. `extra` tells what else decides the pictures.
+    """
+    path = host.temp_file(".mp4")
+    file = video.path if isinstance(video, ClipVideo) else _file_of(video)
+    if file is None:
+        write(path, work.clip, work.frames(), work.speech, TAGS, progress)
+        return InputImpl.VideoFromFile(str(path))
+    store, job = PieceStore(host.unfinished_folder()), job_of(work, f"{file_sha256(file)} {extra}")
+    total = work.clip.frame_count
+    try:
+        write_resumably(
+            path, work, store, job, lambda frames, done: progress.watch(frames, total, done)
+        )
+    except host.cancelled():
+        store.discard(job)
+        raise
+    return InputImpl.VideoFromFile(str(path))
+
+
+def _file_of(video: Input.Video) -> Path | None:
+    if not isinstance(video, InputImpl.VideoFromFile):
+        return None
+    source = video.get_stream_source()
+    return Path(source) if isinstance(source, str) else None
 
 
 def written_video(

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     **{stage: BASE for stage in STAGES},
     "steps": BASE | STAGES | {"pipeline"},
     "pipeline": BASE | STAGES | {"weights"},
+    "resuming": BASE | {"pipeline"},
     "sync": BASE,
     "synthesis": BASE | STAGES,
     "training": BASE | STAGES | JUDGES,

@@ -10,23 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import MediaError
 from ..types import Audio
-from .audio_file import resample
 from .colour import video_frame
+from .sound_encoding import SoundEncoder, encodable
 
 if TYPE_CHECKING:
-    import av
-    import av.audio.stream
     import av.video.stream
 
-# ISO/IEC 14496-3, table 1.18: the rates AAC knows.
-_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-_AAC_BLOCK = 1024
 _TAGS = frozenset(
     {"title", "artist", "album", "date", "comment", "description", "copyright", "genre", "keywords"}
 )
@@ -86,13 +80,12 @@ class ClipWriter:
         if unknown := set(tags or {}) - _TAGS:
             raise ValueError(f"mp4 has no tags {sorted(unknown)}; it has {sorted(_TAGS)}")
         self._path = path
-        self._part = path.with_name(f".{path.stem[:64]}.{secrets.token_hex(4)}.part")
+        self._part = part_of(path)
         self._fps, self._height, self._width, self._crf = Fraction(fps), height, width, crf
-        self._audio = _encodable(audio) if audio is not None else None
+        self._audio = encodable(audio) if audio is not None else None
         self._tags = dict(tags or {})
         self._repeatable = repeatable
         self._frame_count = 0
-        self._sample_count = 0
 
     def __enter__(self) -> "ClipWriter":
         import av
@@ -105,7 +98,7 @@ class ClipWriter:
             )
             self._container.metadata.update(self._tags)
             self._pictures = self._add_pictures()
-            self._sound = self._add_sound(self._audio) if self._audio else None
+            self._sound = SoundEncoder(self._container, self._audio) if self._audio else None
         except (FFmpegError, OSError) as error:
             self._part.unlink(missing_ok=True)
             raise self._failure(error) from error
@@ -124,7 +117,8 @@ class ClipWriter:
                 frame.pts, frame.time_base = self._frame_count, 1 / self._fps
                 self._container.mux(self._pictures.encode(frame))
                 self._frame_count += 1
-                self._write_sound(self._frame_count / self._fps)
+                if self._sound is not None:
+                    self._sound.write(self._frame_count / self._fps)
         except FFmpegError as error:
             raise self._failure(error) from error
 
@@ -163,37 +157,12 @@ class ClipWriter:
         context.color_range = _LIMITED
         return stream
 
-    def _add_sound(self, audio: Audio) -> "av.audio.stream.AudioStream":
-        stream = self._container.add_stream("aac", rate=audio.sample_rate, layout="mono")
-        # The most AAC takes per block is 6144 bits for a channel: 6 bits a sample.
-        stream.bit_rate = min(160_000, 6 * audio.sample_rate)
-        stream.codec_context.time_base = Fraction(1, audio.sample_rate)
-        return stream
-
-    def _write_sound(self, until: Fraction | None) -> None:
-        """Encodes blocks that begin before `until` seconds; all that is left for None."""
-        import av
-
-        if self._audio is None or self._sound is None:
-            return
-        rate, samples = self._audio.sample_rate, self._audio.waveform
-        while self._sample_count < len(samples):
-            if until is not None and self._sample_count >= until * rate:
-                return
-            block = samples[self._sample_count : self._sample_count + _AAC_BLOCK]
-            frame = av.AudioFrame.from_ndarray(block[None].numpy(), "fltp", "mono")
-            frame.sample_rate = rate
-            frame.pts, frame.time_base = self._sample_count, Fraction(1, rate)
-            self._container.mux(self._sound.encode(frame))
-            self._sample_count += len(block)
-
     def _finish(self) -> None:
         if self._frame_count == 0:
             raise ValueError("no frame was written; a clip needs at least one")
-        self._write_sound(None)
         self._container.mux(self._pictures.encode(None))
         if self._sound is not None:
-            self._container.mux(self._sound.encode(None))
+            self._sound.finish()
         self._container.close()
         self._check()
         os.replace(self._part, self._path)
@@ -216,24 +185,23 @@ class ClipWriter:
         self._part.unlink(missing_ok=True)
 
     def _failure(self, error: Exception) -> MediaError:
-        number = getattr(error, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return MediaError(
-                f"The disk is full: {self._path.name} could not be written to "
-                f"{self._path.parent}. Nothing was left there; make room and run again."
-            )
-        reason = getattr(error, "strerror", None) or str(error)
+        return not_written(self._path, error)
+
+
+def not_written(path: Path, error: Exception) -> MediaError:
+    """What went wrong with writing `path`, in words that tell what to do."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return MediaError(
-            f"{self._path} cannot be written ({reason}). Check that its folder exists and that "
-            "files may be made in it."
+            f"The disk is full: {path.name} could not be written to {path.parent}. Nothing was "
+            "left there; make room and run again."
         )
+    reason = getattr(error, "strerror", None) or str(error)
+    return MediaError(
+        f"{path} cannot be written ({reason}). Check that its folder exists and that files may "
+        "be made in it."
+    )
 
 
-def _encodable(audio: Audio) -> Audio:
-    """Finite float32 samples on the CPU, at a rate that AAC knows."""
-    rate = next((rate for rate in _AAC_RATES if rate >= audio.sample_rate), _AAC_RATES[-1])
-    audio = resample(audio, rate)
-    waveform = audio.waveform.detach().cpu().to(torch.float32).contiguous()
-    if not bool(waveform.isfinite().all()):
-        raise ValueError("the sound holds samples that are not finite")
-    return Audio(waveform, rate)
+def part_of(path: Path) -> Path:
+    """A name beside `path` for what is not finished."""
+    return path.with_name(f".{path.stem[:64]}.{secrets.token_hex(4)}.part")
