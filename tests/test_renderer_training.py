@@ -20,7 +20,7 @@ from lipsync_core.training.loop import train
 from lipsync_core.training.prepared import write_prepared
 from lipsync_core.training.rendered_clips import distant_frames, read_rendered_clips
 from lipsync_core.training.renderer import PRESETS as RENDERER_PRESETS
-from lipsync_core.training.renderer import build_renderer_task, read_basis
+from lipsync_core.training.renderer import begin_from, build_renderer_task, read_basis
 
 FRAMES = 60
 
@@ -156,6 +156,44 @@ def test_people_are_drawn_more_evenly_than_their_frames(prepared):
     assert share[1.0] == pytest.approx(1 / 3)
     assert share[0.0] == pytest.approx(1 / 2)
     assert share[1.0] < share[0.5] < share[0.0]
+
+
+def test_training_that_begins_from_a_renderer_begins_where_it_stood(prepared, codec, tmp_path):
+    basis, recipe = prepared / "basis.safetensors", renderer_recipe(4)
+    earlier = build_renderer_task(prepared, codec, basis, recipe).renderer
+    # As if it had been trained on people whose lips move otherwise.
+    earlier.motion_mean.add_(0.02)
+    earlier.motion_scale.fill_(0.17)
+    model = build_renderer_task(prepared, codec, basis, recipe).renderer
+    model.motion_scale.fill_(0.1)
+    begin_from(model, earlier)
+    coefficients = 0.1 * torch.randn(2, 9, 4)
+    told = [
+        torch.cat([m.normalised_motion(coefficients), m.normalised_motion(coefficients[:, :1])], 1)
+        for m in (earlier, model)
+    ]
+    styles = [m.unet.motion(x.flatten(1)) for m, x in zip((earlier, model), told, strict=True)]
+    assert torch.allclose(*styles, atol=1e-5)
+    same = [
+        torch.equal(a, b)
+        for (name, a), (_, b) in zip(
+            earlier.unet.named_parameters(), model.unet.named_parameters(), strict=True
+        )
+        if not name.startswith("motion.0")
+    ]
+    assert all(same)
+
+
+def test_training_can_begin_from_a_renderer_of_other_sizes(prepared, codec):
+    basis, recipe = prepared / "basis.safetensors", renderer_recipe(4)
+    earlier = build_renderer_task(prepared, codec, basis, recipe).renderer
+    other = replace(recipe, config=replace(recipe.config, patch=2, knows_references=False))
+    model = build_renderer_task(prepared, codec, basis, other).renderer
+    begin_from(model, earlier)
+    assert torch.equal(model.unet.down.weight, earlier.unet.down.weight)
+    assert model.unet.enter.weight.shape != earlier.unet.enter.weight.shape
+    windows = model.unet.motion[0].weight
+    assert torch.allclose(windows, earlier.unet.motion[0].weight[:, : windows.shape[1]])
 
 
 def test_synthetic_heads_have_their_share_of_the_scenes(prepared, tmp_path):

@@ -133,21 +133,29 @@ def begin_from(model: LipRenderer, earlier: LipRenderer) -> None:
 
 
 def _begin_motion(model: LipRenderer, earlier: LipRenderer) -> None:
-    """The first layer that reads the motion window: step by step, coefficient by coefficient."""
+    """The first layer that reads motion: moment by moment, coefficient by coefficient."""
     first, old = model.unet.motion[0], earlier.unet.motion[0]
-    steps, size = model.config.motion_window_steps, model.config.motion_dim
-    shared = min(size, earlier.config.motion_dim)
-    same = steps == earlier.config.motion_window_steps and first.out_features == old.out_features
-    if not same or not model.config.basis.startswith(earlier.config.basis.split("+")[0]):
+    assert isinstance(first, nn.Linear) and isinstance(old, nn.Linear)
+    same_steps = model.config.motion_window_steps == earlier.config.motion_window_steps
+    same_basis = model.config.basis.split("+")[0] == earlier.config.basis.split("+")[0]
+    if not (same_steps and same_basis and first.out_features == old.out_features):
         return
-    windows = first.weight[:, : steps * size].reshape(-1, steps, size)
-    theirs = old.weight[:, : steps * earlier.config.motion_dim]
-    theirs = theirs.reshape(-1, steps, earlier.config.motion_dim)
-    # Their coefficients came in other units.
-    units = model.motion_scale[:shared] / earlier.motion_scale[:shared]
-    first.weight.zero_()
-    windows[..., :shared] = theirs[..., :shared] * units
-    first.bias.copy_(old.bias)
+    size, old_size = model.config.motion_dim, earlier.config.motion_dim
+    shared = min(size, old_size)
+    # The window's moments, then how the references' lips stand, where that is known.
+    moments = first.weight.unflatten(1, (-1, size))
+    old_moments = old.weight.unflatten(1, (-1, old_size))
+    known = min(moments.shape[1], old_moments.shape[1])
+    taken = old_moments[:, :known, :shared].clone()
+    moments.zero_()
+    # Their coefficients came in other units, about another mean.
+    moments[:, :known, :shared] = (
+        taken * model.motion_scale[:shared] / earlier.motion_scale[:shared]
+    )
+    apart = (model.motion_mean[:shared] - earlier.motion_mean[:shared]) / earlier.motion_scale[
+        :shared
+    ]
+    first.bias.copy_(old.bias + (taken * apart).sum((1, 2)))
 
 
 def build_renderer(
