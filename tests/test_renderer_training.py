@@ -16,11 +16,17 @@ from lipsync_core.render.renderer import LipRenderer
 from lipsync_core.training.codec import PRESETS as CODEC_PRESETS
 from lipsync_core.training.codec import build_codec_task
 from lipsync_core.training.crops import clip_weights, mouth_box, read_crop_clips
-from lipsync_core.training.loop import train
+from lipsync_core.training.encoded_scenes import encode_batch
+from lipsync_core.training.loop import step_generator, train
 from lipsync_core.training.prepared import write_prepared
 from lipsync_core.training.rendered_clips import distant_frames, read_rendered_clips
 from lipsync_core.training.renderer import PRESETS as RENDERER_PRESETS
-from lipsync_core.training.renderer import begin_from, build_renderer_task, read_basis
+from lipsync_core.training.renderer import (
+    begin_from,
+    build_renderer_task,
+    mouth_in_window,
+    read_basis,
+)
 
 FRAMES = 60
 
@@ -134,10 +140,11 @@ def test_the_renderer_learns_that_motion_opens_the_mouth(prepared, codec, tmp_pa
         9,
         torch.Generator().manual_seed(0),
     )
-    given = task._condition(batch, 0.0, torch.Generator())
+    encoded = encode_batch(renderer, batch, mouth_in_window(SIZE))
+    given = task._condition(encoded, 0.0, torch.Generator())
     shut, wide = (torch.full_like(given.motion, value) for value in (-1.0, 1.0))
     with torch.no_grad():
-        pool = renderer.encode(batch.references)
+        pool = encoded.references
         noise = torch.zeros_like(given.masked)
         dark = [
             renderer.decode(
@@ -207,6 +214,26 @@ def test_synthetic_heads_have_their_share_of_the_scenes(prepared, tmp_path):
     made = torch.tensor([clip.synthetic for clip in clips.clips])
     assert made.sum() == 1
     assert float(chances[made].sum() / chances.sum()) == pytest.approx(0.3)
+
+
+def test_batches_are_seen_again_and_the_same_after_a_resume(prepared, codec):
+    task = build_renderer_task(
+        prepared, codec, prepared / "basis.safetensors", replace(renderer_recipe(4), kept=2)
+    )
+
+    def numbers(first: int) -> list[int]:
+        return [task.scenes.number(n, step_generator(0, n)) for n in range(first, 30)]
+
+    seen = numbers(0)
+    assert seen[::3] == list(range(0, 30, 3))
+    assert all(n % 3 == 0 and 0 <= step - n < 6 for step, n in enumerate(seen))
+    assert numbers(7) == seen[7:]
+    once, again = (task.scenes.at(0, step_generator(0, 0)) for _ in range(2))
+    assert once is again
+    for step in (3, 6):
+        task.scenes.at(step, step_generator(0, step))
+    made = task.scenes.at(0, step_generator(0, 0))
+    assert made is not once and torch.equal(made.clean, once.clean)
 
 
 def test_references_are_far_from_all_targets_of_a_scene():

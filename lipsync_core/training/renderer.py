@@ -17,9 +17,10 @@ from ..render.sampling import sample, shared_noise
 from ..render.unet import Conditioning
 from .critic import PatchCritic, balanced_weight, critic_loss, critical_error
 from .crops import mouth_box, pixel_weights, psnr
+from .encoded_scenes import EncodedBatch, EncodedScenes, encode_batch
 from .loop import LoopRecipe, Task
 from .reconstruction import ReconstructionWeights, reconstruction_loss
-from .rendered_clips import RenderedBatch, RenderedClips, SceneRecipe, read_rendered_clips
+from .rendered_clips import RenderedClips, SceneRecipe, read_rendered_clips
 
 _MOTION_NOISE = 0.05
 """Of normalised coefficients."""
@@ -41,6 +42,9 @@ class RendererRecipe:
     scenes: SceneRecipe = field(
         default_factory=lambda: SceneRecipe(scenes=6, frames=4, balance=0.3)
     )
+    new_every: int = 3
+    """Steps per new batch of pictures; the others see one of the last `kept` again."""
+    kept: int = 40
     pure_noise_share: float = 1 / 3
     """Of the batch that starts from nothing but noise, as one-step rendering does."""
     second_steps: bool = True
@@ -202,19 +206,24 @@ class RendererTask(Task):
         )[None, None]
         coarse = nn.functional.max_pool2d(window(weights), FACTOR)
         self.latent_weights = coarse / coarse.mean()
-        self.mouth = self._mouth_in_window(size)
+        self.mouth = mouth_in_window(size)
+        self.scenes = EncodedScenes(
+            model,
+            train,
+            recipe.scenes,
+            self.mouth,
+            recipe.loop.seed,
+            recipe.new_every,
+            recipe.kept,
+        )
         self.critic = PatchCritic() if recipe.critic_weight > 0 else None
 
     def loss(
         self, model: nn.Module, step: int, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        batch = self.train.draw(self.recipe.scenes, self.window_steps, generator)
-        batch = batch.to(self.renderer.device)
-        count = len(batch.crops)
-        with torch.no_grad():
-            clean = self.renderer.encode(batch.crops)
-            references = self.renderer.encode(batch.references)
-            condition = self._condition(batch, noise=_MOTION_NOISE, generator=generator)
+        batch = self.scenes.at(step, generator)
+        clean, references, count = batch.clean, batch.references, len(batch.clean)
+        condition = self._condition(batch, _MOTION_NOISE, generator)
         time = torch.sigmoid(0.5 + torch.randn(count, generator=generator))
         pure = max(1, round(count * self.recipe.pure_noise_share))
         # Every scene has pure-noise samples.
@@ -227,7 +236,7 @@ class RendererTask(Task):
         predicted = model(noisy, time.to(clean), references, condition)
         latent = self._latent_loss(predicted, clean)
         figures = {"latent": latent.item()}
-        made, crops = predicted[pure_samples], batch.crops[pure_samples]
+        made, mouths = predicted[pure_samples], batch.mouths[pure_samples]
         if self.recipe.second_steps:
             first, later = made.detach(), _SECOND_FROM * torch.rand(pure, generator=generator)
             moment = later.to(clean)[:, None, None, None]
@@ -238,10 +247,10 @@ class RendererTask(Task):
             figures["second"] = second.item()
             # Half of the pictures that are judged come from one step, half from two.
             made = torch.cat([predicted[pure_samples][::2], made[1::2]])
-            crops = torch.cat([crops[::2], crops[1::2]])
+            mouths = torch.cat([mouths[::2], mouths[1::2]])
         if step < self.recipe.pixel_from * self.recipe.loop.steps:
             return latent, figures
-        pixel, terms = self._pixel_loss(made, crops, step)
+        pixel, terms = self._pixel_loss(made, mouths, step)
         return latent + self.recipe.pixel_weight * pixel, figures | terms
 
     def _latent_loss(
@@ -252,11 +261,11 @@ class RendererTask(Task):
     def validate(self, generator: torch.Generator) -> dict[str, float]:
         """Mouth PSNR in dB of 1 and 4 steps, the codec's own, and of copying a reference."""
         scenes = replace(self.recipe.scenes, scenes=16, recoloured=0.0, degraded=0.0)
-        batch = self.validation.draw(scenes, self.window_steps, generator)
-        batch = batch.to(self.renderer.device)
-        target = (window(batch.crops)[(..., *self.mouth)] + 1) / 2
-        condition = self._condition(batch, noise=0.0, generator=generator)
-        features = self.renderer.unet.encode_references(self.renderer.encode(batch.references))
+        drawn = self.validation.draw(scenes, self.window_steps, generator)
+        batch = encode_batch(self.renderer, drawn, self.mouth)
+        target = (batch.mouths + 1) / 2
+        condition = self._condition(batch, 0.0, generator)
+        features = self.renderer.unet.encode_references(batch.references)
 
         def score(latents: Tensor) -> float:
             images = (self.renderer.decode(latents)[(..., *self.mouth)] + 1) / 2
@@ -265,48 +274,44 @@ class RendererTask(Task):
         def denoise(x: Tensor, time: Tensor) -> Tensor:
             return self.renderer.unet(x, time, features, condition)
 
+        usable = batch.distance.masked_fill(~batch.usable, torch.inf)
+        nearest = batch.choice.gather(1, usable.argmin(1, keepdim=True))[:, 0]
         shape = condition.masked.shape
         noise = shared_noise(shape[1:], generator).to(target).expand(shape)
-        copied = batch.references[condition.choice[:, 0]]
         return {
             "mouth_psnr_1_step": score(sample(denoise, noise, 1)),
             "mouth_psnr_4_steps": score(sample(denoise, noise, 4)),
-            "mouth_psnr_codec": score(self.renderer.encode(batch.crops)),
-            "mouth_psnr_reference": score(self.renderer.encode(copied)),
+            "mouth_psnr_codec": score(batch.clean),
+            "mouth_psnr_nearest": score(batch.references[nearest]),
         }
 
     def _condition(
-        self, batch: RenderedBatch, noise: float, generator: torch.Generator
+        self, batch: EncodedBatch, noise: float, generator: torch.Generator
     ) -> Conditioning:
-        motion = self.renderer.normalised_motion(batch.motion)
-        disturbed = motion + noise * torch.randn(motion.shape, generator=generator).to(motion)
-        shown = self.renderer.normalised_motion(batch.shown)
-        shown = shown + noise * torch.randn(shown.shape, generator=generator).to(shown)
+        def disturbed(motion: Tensor) -> Tensor:
+            return motion + noise * torch.randn(motion.shape, generator=generator).to(motion)
+
         return Conditioning(
-            masked=self.renderer.encode_masked(batch.crops),
+            masked=batch.masked,
             mask=self.renderer.latent_mask(),
-            motion=disturbed,
+            motion=disturbed(batch.motion),
             choice=batch.choice,
             usable=batch.usable,
-            shown=shown,
+            shown=disturbed(batch.shown),
             distance=batch.distance,
         )
 
     def _pixel_loss(
-        self, latents: Float[Tensor, "b c h w"], crops: Float[Tensor, "b 3 s s"], step: int
+        self, latents: Float[Tensor, "b c h w"], mouths: Float[Tensor, "b 3 y x"], step: int
     ) -> tuple[Tensor, dict[str, float]]:
-        # Whole latent pixels about the mouth: the rest of the picture need not be decoded.
-        rows, columns = (
-            slice(side.start // FACTOR, -(-side.stop // FACTOR)) for side in self.mouth
-        )
+        # The rest of the picture need not be decoded.
+        rows, columns = (slice(side.start // FACTOR, side.stop // FACTOR) for side in self.mouth)
         images = self.renderer.decode(latents[..., rows, columns])
-        top, left = rows.start * FACTOR, columns.start * FACTOR
-        target = window(crops)[..., top:, left:][..., : images.shape[-2], : images.shape[-1]]
-        ones = torch.ones_like(target[:, :1])
-        loss, figures = reconstruction_loss(images, target, ones, self.recipe.reconstruction)
+        ones = torch.ones_like(mouths[:, :1])
+        loss, figures = reconstruction_loss(images, mouths, ones, self.recipe.reconstruction)
         if self.critic is None:
             return loss, figures
-        judged = critic_loss(self.critic, images, target)
+        judged = critic_loss(self.critic, images, mouths)
         figures["critic"] = judged.item()
         if step >= self.recipe.critic_from * self.recipe.loop.steps:
             error = critical_error(self.critic, images)
@@ -315,11 +320,15 @@ class RendererTask(Task):
         # The critic's own loss is not scaled with that of the pictures.
         return loss + judged / self.recipe.pixel_weight, figures
 
-    @staticmethod
-    def _mouth_in_window(size: int) -> tuple[slice, slice]:
-        inside = zip(mouth_box(size), window_slices(size), strict=True)
-        rows, columns = (
-            slice(box.start - seen.start, min(box.stop, seen.stop) - seen.start)
-            for box, seen in inside
+
+def mouth_in_window(size: int) -> tuple[slice, slice]:
+    """Rows and columns of the mouth in the window of a crop, out to whole pixels of its latent."""
+    inside = zip(mouth_box(size), window_slices(size), strict=True)
+    rows, columns = (
+        slice(
+            (box.start - seen.start) // FACTOR * FACTOR,
+            -(-(min(box.stop, seen.stop) - seen.start) // FACTOR) * FACTOR,
         )
-        return rows, columns
+        for box, seen in inside
+    )
+    return rows, columns
