@@ -13,45 +13,13 @@
 // beside a node's inputs places it. A graph that has been saved by the browser keeps its layout.
 //
 // Prints a report as JSON: { nodes, missing, errors }; ends with code 1 if a node type is missing.
-// Needs Chromium (on the PATH, or named by CHROMIUM) and `npm install --prefix .host/browser playwright-core`.
+// Needs what browser.mjs needs.
 
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
-const require = createRequire(new URL('../.host/browser/package.json', import.meta.url));
-const { chromium } = require('playwright-core');
-
-const LOOPBACK = /^(127\.0\.0\.1|localhost)$/;
-
-function chromiumPath() {
-  const names = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'];
-  const folders = process.env.PATH.split(path.delimiter);
-  const candidates = folders.flatMap((folder) => names.map((name) => path.join(folder, name)));
-  return process.env.CHROMIUM ?? candidates.find((candidate) => fs.existsSync(candidate));
-}
-
-async function openComfyUI(browser, url, errors) {
-  const context = await browser.newContext({ viewport: { width: 1600, height: 900 } });
-  const page = await context.newPage();
-  page.on('pageerror', (error) => errors.push(String(error)));
-  // nothing outside this machine: the page would ask for update notices
-  await page.route('**/*', (route) =>
-    LOOPBACK.test(new URL(route.request().url()).hostname) ? route.continue() : route.abort());
-  // else the tutorial or a small map covers the graph
-  const settings = {
-    'Comfy.TutorialCompleted': true, 'Comfy.Minimap.Visible': false,
-    'Comfy.NodeBadge.NodeSourceBadgeMode': 'None',
-  };
-  await page.request.post(new URL('/settings', url).href, { data: settings });
-  await page.addInitScript(() => localStorage.setItem('vueNodesBannerDismissed', 'true'));
-  await page.goto(url);
-  await page.waitForFunction(
-    () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100,
-    null, { timeout: 120000 });
-  return page;
-}
+import { withComfyUI } from './browser.mjs';
 
 // Runs inside the page.
 async function load(workflow) {
@@ -168,14 +136,7 @@ if (positionals.length !== 2) {
 }
 const [url, input] = positionals;
 const workflow = JSON.parse(fs.readFileSync(input, 'utf8'));
-const errors = [];
-const browser = await chromium.launch({
-  executablePath: chromiumPath(),
-  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
-try {
-  const page = await openComfyUI(browser, url, errors);
+await withComfyUI(url, async (page, errors) => {
   const missing = await page.evaluate(missingTypes, workflow);
   await page.evaluate(load, workflow);
   const nodes = await page.evaluate(() => window.app.graph._nodes.length);
@@ -192,6 +153,4 @@ try {
   if (options['node-pngs']) await writeNodePictures(page, options['node-pngs'], nodes);
   console.log(JSON.stringify({ nodes, missing, errors }, null, 2));
   process.exitCode = missing.length ? 1 : 0;
-} finally {
-  await browser.close();
-}
+});
