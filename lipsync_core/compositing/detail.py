@@ -6,11 +6,11 @@ from jaxtyping import Float
 
 from .mask import distance_from_speaking, smooth_step
 
-REACH = 0.07
+REACH = 0.05
 """Distance from what moves in speaking, in crop sides, at which all of it may stay."""
 SIGMA = 0.0125
 """Gaussian, in crop sides, that tells light and shape from fine texture."""
-ALIKE, OTHER = 5 / 255, 15 / 255
+ALIKE, OTHER = 7 / 255, 21 / 255
 """Root mean square differences of light and shape: up to the first the pictures show the same skin,
 so that its texture fits; from the second on they do not."""
 NEIGHBOURHOOD = 0.02

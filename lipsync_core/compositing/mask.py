@@ -15,11 +15,11 @@ FEATHER = 0.05
 """Least width of the mask's soft edge as a fraction of the crop's side, so in proportion to the
 face."""
 SPEAKING = (
-    (-0.22, 0.50), (0.22, 0.50), (0.40, 0.72), (0.46, 0.95), (0.58, 1.10), (0.50, 1.36),
-    (0.44, 1.70), (-0.44, 1.70), (-0.50, 1.36), (-0.58, 1.10), (-0.46, 0.95), (-0.40, 0.72),
+    (-0.22, 0.55), (0.22, 0.55), (0.42, 0.75), (0.45, 1.00), (0.34, 1.30), (0.30, 1.60),
+    (-0.30, 1.60), (-0.34, 1.30), (-0.45, 1.00), (-0.42, 0.75),
 )  # fmt: skip
 """Corners, in the canonical face, of what moves when one speaks: lips (at rest .73 to 1 down, .27
-to the sides), chin (1.36 down) and the jaw's outline (.44 to the sides at 1.14, `canonical`)."""
+to the sides) and chin (1.36 down, `canonical`)."""
 UNCHANGED = 1 / 255 + 1e-6
 """Crops that differ by no more than this are the same picture after a trip through 8 bits."""
 SOLID, FADE = 0.01, 0.02
