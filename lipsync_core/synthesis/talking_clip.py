@@ -48,7 +48,7 @@ class TalkingClip(Clip):
         self.height = self.width = size
 
     def frames(self, start: int, stop: int) -> Float[Tensor, "t h w 3"]:
-        """Draws the frames, about a third of a second each for 256 pixels on one core."""
+        """Draws the frames, about a sixth of a second each for 256 pixels on one core."""
         if not 0 <= start <= stop <= self.frame_count:
             raise ValueError(f"frames {start} to {stop} of a clip of {self.frame_count}")
         pictures = torch.empty(stop - start, self.height, self.width, 3)
