@@ -1,6 +1,7 @@
 """What is behind a head: a wall, a gradient, or things out of focus."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -38,8 +39,12 @@ class Backdrop:
         )
 
 
+@lru_cache(maxsize=2)
 def backdrop_picture(backdrop: Backdrop, size: int) -> Float[Tensor, "size size 3"]:
-    """The backdrop alone, the same at every size but for its finest grain."""
+    """The backdrop alone, the same at every size but for its finest grain.
+
+    It is remembered from one frame to the next: do not write into it.
+    """
     generator = torch.Generator().manual_seed(backdrop.seed)
     blots = torch.rand(1, 1, 5, 5, generator=generator)
     share = torch.nn.functional.interpolate(

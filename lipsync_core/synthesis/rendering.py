@@ -81,7 +81,7 @@ def draw_head(
     large = size * SUPERSAMPLING
     raster = rasterise(camera.project(world, large), triangles, large, large)
     colours = pixel_colours(raster.interpolate(values, triangles), camera, scene.appearance)
-    picture = backdrop_picture(scene.appearance.backdrop, large)
+    picture = backdrop_picture(scene.appearance.backdrop, large).clone()
     picture[raster.covered] = colours
     shrunk = reduce(picture, "(h n) (w m) c -> h w c", "mean", n=SUPERSAMPLING, m=SUPERSAMPLING)
     return shrunk.clamp(0, 1)
