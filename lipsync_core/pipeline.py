@@ -20,6 +20,7 @@ from .audio.encoder import SpeechEncoder, load_speech_encoder
 from .audio.features import MINIMUM_SECONDS, encode_speech
 from .checkpoint import load_model
 from .compositing.blending import composite
+from .compositing.presence import presence
 from .errors import SpeechError
 from .face.alignment import crop_faces
 from .face.choice import FaceChoice
@@ -149,8 +150,9 @@ class LipSync:
                     crops,
                     source,
                     self.track.frame_to_crop[span],
-                    self.track.visible[span],
+                    presence(self.track, span),
                     mask,
+                    self.track.landmarks[span, :, :2],
                 )
             yield pictures
             if on_progress is not None:
@@ -276,7 +278,8 @@ def composite_span(
     """The frames of `span` with `crops` of any size put back."""
     matrices = track.resized(crops.shape[1]).frame_to_crop[span]
     source = crop_faces(frames, matrices, crops.shape[1])
-    return composite(frames, crops, source, matrices, track.visible[span], occluder)
+    face = presence(track, span), occluder, track.landmarks[span, :, :2]
+    return composite(frames, crops, source, matrices, *face)
 
 
 def chunks(clip: Clip) -> Iterator[slice]:

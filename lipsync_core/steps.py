@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .compositing.mask import composite_mask
+from .compositing.place import composite_mask
+from .compositing.presence import presence
 from .face.alignment import crop_faces
 from .face.landmarking import FaceLandmarker
 from .media.mask_clip import mask_clip
@@ -135,7 +136,9 @@ def change_mask(
     matrices = track.resized(crop_size).frame_to_crop
     masks = occluder if occluder is None else mask_clip(occluder, clip).frames(0, clip.frame_count)
     masks = masks if masks is None else masks[..., 0]
-    return composite_mask(matrices, crop_size, track.visible, clip.height, clip.width, masks)
+    shown = presence(track, slice(0, clip.frame_count))
+    face = shown, clip.height, clip.width, masks, track.landmarks[..., :2]
+    return composite_mask(matrices, crop_size, *face)
 
 
 def read_crops(clip: Clip, track: FaceTrack, span: slice) -> Float[Tensor, "t s s 3"]:

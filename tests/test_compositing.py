@@ -11,8 +11,9 @@ from torch import Tensor
 
 from lipsync_core.compositing.blending import check_stacks, composite
 from lipsync_core.compositing.colour import colour_offset
-from lipsync_core.compositing.mask import changed_weight, composite_mask
+from lipsync_core.compositing.mask import changed_weight
 from lipsync_core.compositing.occlusion import EDGE
+from lipsync_core.compositing.place import composite_mask
 from lipsync_core.crop_geometry import crop_mask
 from lipsync_core.face.alignment import crop_faces
 

@@ -1,15 +1,12 @@
-"""Which pixels may change and by how much: soft masks over the crop and over the frame."""
+"""Which pixels may change and by how much: soft masks over the crop."""
 
 from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float
 
 from ..crop_geometry import crop_mask, crop_points
-from .occlusion import clear_of
-from .warping import frame_pixels_per_crop_pixel, touched_box, warp_weight
 
 FEATHER = 0.05
 """Least width of the mask's soft edge as a fraction of the crop's side, so in proportion to the
@@ -78,33 +75,6 @@ def changed_weight(
         return np.zeros((size, size), np.float32)
     distance = cv2.distanceTransform(unchanged, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return 1 - smooth_step((distance - max(SOLID * size, 1)) / max(FADE * size, 1.5))
-
-
-def composite_mask(
-    frame_to_crop: Float[Tensor, "t 2 3"],
-    crop_size: int,
-    visible: Bool[Tensor, " t"],
-    height: int,
-    width: int,
-    occluder: Float[Tensor, "t h w"] | None = None,
-) -> Float[Tensor, "t h w"]:
-    """How far `composite` may change each pixel of height x width frames, in [0, 1].
-
-    0 is never touched. `frame_to_crop` leads to pixels of a crop of `crop_size`; `occluder` is 1
-    where something stands in front of the face.
-    """
-    weights = torch.zeros(len(visible), height, width)
-    soft = soft_mask(crop_size)
-    for index in visible.nonzero().flatten().tolist():
-        matrix = frame_to_crop[index].numpy(force=True)
-        box = touched_box(soft, matrix, height, width)
-        if not box.empty:
-            weight = warp_weight(soft, matrix, box)
-            if occluder is not None:
-                side = crop_size * frame_pixels_per_crop_pixel(matrix)
-                weight *= clear_of(occluder[index].numpy(force=True), box, side)
-            weights[index].numpy()[box.slices] = weight
-    return weights
 
 
 def smooth_step(x: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
