@@ -213,6 +213,14 @@ def test_a_face_of_6_percent_of_the_width_is_found_in_1080p(landmarker, place):
     assert (track.landmarks[0, :, :2].mean(dim=0) - torch.tensor(place)).norm() < 40
 
 
+def test_a_fold_of_clothes_is_no_second_face(landmarker):
+    frame = draw(empty(512, 512), placed(250, 170, 1.45))
+    assert landmarker.find_small(frame, known=landmarker.find(frame)), "it looks a little like one"
+    assert len(landmarker.find_all(frame)) == 1
+    with pytest.raises(NoFaceError, match="from 0 to 0; choose another"):
+        track_face(landmarker, clip_of([frame]), FaceChoice(index=1))
+
+
 def test_a_clip_without_a_face_says_how_many_frames_were_searched(landmarker):
     with pytest.raises(NoFaceError, match="any of the 3 frames of 320 x 240"):
         track_face(landmarker, clip_of([empty()] * 3))

@@ -54,9 +54,7 @@ def draw_frame(
 
 def _from_left(landmarker: FaceLandmarker, frame: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
     """All faces of a frame, found as they are when one is chosen by its index."""
-    faces = landmarker.find(frame)
-    faces += landmarker.find_small(frame, known=faces)
-    return sorted(faces, key=lambda face: face.centre[0])
+    return sorted(landmarker.find_all(frame), key=lambda face: face.centre[0])
 
 
 def _is_tracked(face: Face, track: FaceTrack, index: int) -> bool:

@@ -79,7 +79,7 @@ class FaceFollower:
         faces = self.landmarker.find(frame)
         face = self.choice.pick(faces, sure=True)
         if face is None and self.frames % TILE_EVERY == 0:
-            faces += self.landmarker.find_small(frame, known=faces)
+            faces = self.landmarker.find_all(frame)
             face = self.choice.pick(faces)
         self.most_faces = max(self.most_faces, len(faces))
         if face is None:
