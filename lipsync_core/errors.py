@@ -1,12 +1,12 @@
 """What can go wrong that a user can put right.
 
 LipStyleError
-├── NoFaceError   no usable face in the video
-├── MediaError    a video or audio file that cannot be read or written
-├── SpeechError   audio without usable speech: empty, not finite, too short
-├── ModelError    a weight file is missing, damaged, or of another kind
-├── TrainingError a training run that cannot start, resume or go on
-└── EvaluationError an evaluation whose clips or weights do not allow it
+|-- NoFaceError   no usable face in the video
+|-- MediaError    a video or audio file that cannot be read or written
+|-- SpeechError   audio without usable speech: empty, not finite, too short
+|-- ModelError    a weight file is missing, damaged, or of another kind
+|-- TrainingError a training run that cannot start, resume or go on
+`-- EvaluationError an evaluation whose clips or weights do not allow it
 
 A message says what was found, what was needed, and what to do. A wrong argument from our own
 code is a plain ValueError.

@@ -1,7 +1,6 @@
 """Speech with phone times: marks of synthesisers become phones in order, stops get their closure,
 and where Piper's voice is installed its sound is quiet where the phones say silence."""
 
-# ruff: noqa: RUF001 (the IPA has letters that look like others)
 import numpy as np
 import pytest
 import torch
@@ -10,6 +9,9 @@ from lipsync_core.synthesis.phones import SILENCE, SYMBOLS
 from tools import espeak
 from tools.piper import SOUNDS, phones_of, piper_voices, speak_with_piper
 from tools.timed_speech import parse_flite
+
+STRESS, LONG, SYLLABIC, SHORT_I = "\u02c8", "\u02d0", "\u0329", "\u026a"
+"""Of the IPA."""
 
 
 def times(phones) -> list[tuple[str, float, float]]:
@@ -47,7 +49,7 @@ def test_every_sound_of_piper_is_a_phone():
 
 
 def test_piper_marks_belong_to_the_next_sound_lengths_to_the_last():
-    symbols = ["^", "_", "b", "_", "ˈ", "_", "a", "_", "ɪ", "_", "k", "_", ".", "_", "$"]
+    symbols = ["^", "_", "b", "_", STRESS, "_", "a", "_", SHORT_I, "_", "k", "_", ".", "_", "$"]
     ends = 0.1 * np.arange(1, len(symbols) + 1)
     phones = phones_of(symbols, ends, 1.5)
     assert times(phones) == [
@@ -56,7 +58,7 @@ def test_piper_marks_belong_to_the_next_sound_lengths_to_the_last():
     ]  # fmt: skip
     joined = phones_of(symbols, 0.03 * np.arange(1, len(symbols) + 1), 0.45)
     assert times(joined)[1:3] == [("b", 0.06, 0.09), ("ay", 0.09, 0.27)]
-    long = phones_of(["^", "i", "ː", "_", "n", "̩", "$"], 0.02 * np.arange(1, 8), 0.2)
+    long = phones_of(["^", "i", LONG, "_", "n", SYLLABIC, "$"], 0.02 * np.arange(1, 8), 0.2)
     assert times(long) == [
         ("sil", 0.0, 0.02), ("iy", 0.02, 0.06), ("n", 0.06, 0.12), ("sil", 0.12, 0.2),
     ]  # fmt: skip

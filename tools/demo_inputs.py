@@ -11,8 +11,6 @@ Needs the packages of requirements-demo.txt and those of the pack. A file is eit
 absent; what an unchanged version of this script has made is kept.
 """
 
-# ruff: noqa: RUF001  phonemes look like other letters
-
 import argparse
 import hashlib
 import importlib.util
@@ -31,7 +29,8 @@ import torch
 from av.error import FFmpegError
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = (Path(__file__), ROOT / "tests" / "synthetic_face.py")
+SENTENCES = Path(__file__).with_name("demo_sentences.json")
+SOURCES = (Path(__file__), SENTENCES, ROOT / "tests" / "synthetic_face.py")
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from synthetic_face import (  # noqa: E402  # pyright: ignore[reportMissingImports]
@@ -43,15 +42,10 @@ from synthetic_face import (  # noqa: E402  # pyright: ignore[reportMissingImpor
 from lipsync_core.media.writing import write_clip  # noqa: E402
 from lipsync_core.types import Audio  # noqa: E402
 
-NEW_SPEECH = (
-    "həlˈoʊ! ðɪs ɪz lˈɪp stˈaɪl. ɡˈɪv mˌiː ɐ vˈɪdioʊ ænd ɐ nˈuː vˈɔɪs, "
-    "ænd aɪ wɪl mˈuːv ðə lˈɪps tə mˈætʃ."
-)
+_SENTENCES = json.loads(SENTENCES.read_text("utf-8"))  # in the phonemes of espeak-ng
+NEW_SPEECH: str = _SENTENCES["new_speech"]
 """Hello! This is LipStyle. Give me a video and a new voice, and I will move the lips to match."""
-OLD_SPEECH = (
-    "ɐ dʒˈɛntəl wˈɪnd mˈuːvd ˌoʊvɚ ðə hˈɪlz ðɪs mˈɔːɹnɪŋ. "
-    "baɪ nˈuːn, ðə sˈʌn wʌz bɹˈaɪt əbˌʌv ðə sˈiː, ænd ˈɛvɹɪbˌɑːdi wɛnt aʊtsˈaɪd."
-)
+OLD_SPEECH: str = _SENTENCES["old_speech"]
 """A gentle wind moved over the hills this morning. By noon, the sun was bright above the sea, and
 everybody went outside."""
 

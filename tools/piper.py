@@ -7,7 +7,6 @@ lasts (its node `/Ceil`) and makes the sound. Where onnxruntime, espeakng-loader
 voices is not installed, there are no such voices.
 """
 
-# ruff: noqa: RUF001 (the IPA has letters that look like others)
 import importlib.util
 import json
 import re
@@ -41,20 +40,10 @@ _PAUSES = ",.;:!?"
 _LONG_GAP = 0.15
 """Seconds between two words from which on they are taken for a pause."""
 
-# The IPA of espeak-ng's English in ARPAbet, the longest first where one begins another.
-SOUNDS: dict[str, tuple[str, ...]] = {
-    "aɪ": ("ay",), "aʊ": ("aw",), "eɪ": ("ey",), "oʊ": ("ow",), "əʊ": ("ow",), "ɔɪ": ("oy",),
-    "tʃ": ("ch",), "dʒ": ("jh",), "ɪə": ("ih", "ax"), "iə": ("iy", "ax"), "eə": ("eh",),
-    "ʊə": ("uh", "ax"), "ɚ": ("er",), "ɝ": ("er",), "ɜ": ("er",), "ə": ("ax",), "ɐ": ("ax",),
-    "ɑ": ("aa",), "ɒ": ("aa",), "ɔ": ("ao",), "æ": ("ae",), "a": ("ae",), "ɛ": ("eh",),
-    "e": ("eh",), "ɪ": ("ih",), "ᵻ": ("ih",), "i": ("iy",), "ʊ": ("uh",), "u": ("uw",),
-    "ʌ": ("ah",), "o": ("ow",), "b": ("b",), "d": ("d",), "f": ("f",), "g": ("g",), "ɡ": ("g",),
-    "h": ("hh",), "j": ("y",), "k": ("k",), "x": ("k",), "l": ("l",), "ɫ": ("l",), "m": ("m",),
-    "n": ("n",), "ŋ": ("ng",), "p": ("p",), "r": ("r",), "ɹ": ("r",), "s": ("s",), "ʃ": ("sh",),
-    "t": ("t",), "ɾ": ("t",), "ʔ": ("t",), "θ": ("th",), "ð": ("dh",), "v": ("v",), "w": ("w",),
-    "z": ("z",), "ʒ": ("zh",),
-}  # fmt: skip
-_LENGTHENS = "ː̩"
+_ESPEAK = json.loads(Path(__file__).with_name("espeak_sounds.json").read_text("utf-8"))
+SOUNDS: dict[str, tuple[str, ...]] = {ipa: tuple(arpa) for ipa, arpa in _ESPEAK["sounds"].items()}
+"""The IPA of espeak-ng's English in ARPAbet, the longest first where one begins another."""
+_LENGTHENS: str = _ESPEAK["lengthens"]
 """Marks whose time belongs to the sound before; that of others lies between two sounds."""
 
 

@@ -7,7 +7,7 @@ from .display import StageDisplay
 from .environment import PACK, TOOLS, Environment
 
 SCRIPT = TOOLS / "demo_inputs.py"
-SOURCES = (SCRIPT, PACK / "tests" / "synthetic_face.py")
+SOURCES = (SCRIPT, TOOLS / "demo_sentences.json", PACK / "tests" / "synthetic_face.py")
 """What the demo's files are made by."""
 
 
