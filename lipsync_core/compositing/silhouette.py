@@ -5,9 +5,9 @@ from jaxtyping import Float
 
 from .mask import smooth_step
 
-MARGIN = 0.02
+MARGIN = 0.01
 """Crop sides by which the new face may reach beyond the landmarks, as a cheek does."""
-EDGE = 0.05
+EDGE = 0.03
 """Width of the soft edge beyond, in crop sides."""
 
 

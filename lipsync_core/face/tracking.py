@@ -23,8 +23,10 @@ from .neutral import neutral_shape
 from .shots import face_jumps, mark_cuts
 from .smoothing import bridge, steady
 
-MAX_YAW = 60.0
-"""Degrees; beyond, the far half of the mouth is guessed."""
+MAX_YAW, BACK_YAW = 50.0, 45.0
+"""Degrees as they are read: up to 5 more than a head of ICT-FaceKit is turned by, at 45. Beyond the
+first the far half of the mouth is guessed, and the face counts as turned away until it is back
+within the second: a head that rests between them does not flicker."""
 MIN_INSIDE = 0.8
 """Part of the landmarks that must lie inside the frame, beside all of the lips."""
 CHUNK_BYTES = 32 * 2**20
@@ -49,7 +51,8 @@ def track_face(
     landmarks, found, cuts = _follow(follower, clip, on_progress)
     if not found.any():
         raise NoFaceError(_why_none(clip, choice, follower.most_faces))
-    visible = found & _usable(landmarks, clip.height, clip.width)
+    visible = found & _inside(landmarks, clip.height, clip.width)
+    visible &= ~_turned_away(landmarks, found, cuts)
     if not visible.any():
         raise NoFaceError(
             f"a face was found in {int(found.sum())} of {clip.frame_count} frames, but in profile "
@@ -121,10 +124,25 @@ def _eye_distance(landmarks: Float[Tensor, "t k 3"]) -> Float[Tensor, " t"]:
     return (landmarks[:, left] - landmarks[:, right]).norm(dim=-1)
 
 
-def _usable(landmarks: Float[Tensor, "t k 3"], height: int, width: int) -> Bool[Tensor, " t"]:
-    """Whether the face is inside the frame and turned to the camera enough to be re-made."""
+def _inside(landmarks: Float[Tensor, "t k 3"], height: int, width: int) -> Bool[Tensor, " t"]:
+    """Whether enough of the face is inside the frame to be re-made."""
     size = landmarks.new_tensor((width, height))
     inside = ((landmarks[..., :2] >= 0) & (landmarks[..., :2] <= size)).all(dim=-1)
     whole_mouth = inside[:, tracked(LIPS)].all(dim=1)
-    turned = canonicalise(landmarks).yaw.abs() > MAX_YAW
-    return whole_mouth & (inside.float().mean(dim=1) >= MIN_INSIDE) & ~turned
+    return whole_mouth & (inside.float().mean(dim=1) >= MIN_INSIDE)
+
+
+def _turned_away(
+    landmarks: Float[Tensor, "t k 3"], found: Bool[Tensor, " t"], cuts: tuple[int, ...]
+) -> Bool[Tensor, " t"]:
+    """Where the face is turned from the camera too far to be re-made; of no meaning where it was
+    not found."""
+    yaw = canonicalise(landmarks).yaw.abs().tolist()
+    away = torch.zeros(len(found), dtype=torch.bool)
+    state = False
+    for frame in range(len(found)):
+        state &= frame not in cuts
+        if found[frame]:
+            state = yaw[frame] > (BACK_YAW if state else MAX_YAW)
+        away[frame] = state
+    return away
