@@ -8,8 +8,9 @@ from tiny_renderer import CONFIG, SIZE, mouth_crops, tiny_renderer
 
 from lipsync_core.checkpoint import load_model, save_model
 from lipsync_core.crop_geometry import crop_mask
-from lipsync_core.render.renderer import LipRenderer, LipRendererConfig, network_crops, window
+from lipsync_core.render.renderer import LipRenderer, network_crops, window
 from lipsync_core.render.unet import Conditioning
+from lipsync_core.training.renderer import PRESETS
 
 
 def condition(renderer: LipRenderer, count: int = 2, references: int = 3) -> Conditioning:
@@ -139,8 +140,35 @@ def test_a_config_builds_for_larger_crops(size):
     assert renderer.decode(encoded).shape[-1] == size * 3 // 4
 
 
+@pytest.mark.parametrize("patch", [1, 2])
+def test_details_are_refined_from_what_was_drawn(patch):
+    """Nothing at first, so that training may begin from a renderer without; then of use."""
+    torch.manual_seed(0)
+    plain = LipRenderer(replace(CONFIG, patch=patch)).requires_grad_(False)
+    refined = LipRenderer(replace(CONFIG, patch=patch, detail_width=16)).requires_grad_(False)
+    refined.load_state_dict(plain.state_dict(), strict=False)
+    given, pool = condition(plain), latents(plain, 3)
+    assert torch.equal(denoise(plain, given, pool), denoise(refined, given, pool))
+    refined.unet.detail.leave.weight.normal_()
+    assert not torch.allclose(denoise(plain, given, pool), denoise(refined, given, pool))
+
+
+def test_the_nearest_reference_is_where_drawing_begins():
+    renderer = tiny_renderer()
+    renderer.unet.leave.weight.zero_()
+    renderer.unet.leave.bias.zero_()
+    given, pool = condition(renderer), latents(renderer, 3)
+    given = replace(given, distance=torch.tensor([[0.1, 0.5, 0.6], [0.9, 0.4, 0.2]]))
+    drawn = denoise(renderer, given, pool)
+    assert torch.allclose(drawn, pool[[0, 2]], atol=1e-3)
+    # Where two are as near, both count.
+    given = replace(given, distance=torch.tensor([[0.3, 0.3, 0.9]]).expand(2, -1))
+    middle = (pool[0] + pool[1]) / 2
+    assert torch.allclose(denoise(renderer, given, pool)[0], middle, atol=1e-3)
+
+
 def test_the_published_size_is_within_its_budget():
-    renderer = LipRenderer(LipRendererConfig(basis=""))
+    renderer = LipRenderer(PRESETS["renderer-base"].config)
     assert sum(p.numel() for p in renderer.parameters()) < 20e6
 
 

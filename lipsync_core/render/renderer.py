@@ -43,6 +43,9 @@ class LipRendererConfig:
     patch: int = 1
     """Pixels of the latent, along a side, that are one place of the denoiser: 2 draws crops of
     twice the size at nearly the same cost."""
+    detail_width: int = 0
+    """Channels of what refines the result pixel by pixel of the latent; 0 for none. It needs
+    `blends_references`."""
     blends_references: bool = False
     """Whether the denoiser also sees the mean of its references' latents in place: crops are
     aligned, so skin that it has never learned can be copied."""
@@ -83,6 +86,8 @@ class LipRenderer(Model):
             raise ValueError(f"crop_size is {config.crop_size}: it must be a multiple of 128")
         if config.motion_window_steps % 2 == 0:
             raise ValueError(f"motion_window_steps is {config.motion_window_steps}: it must be odd")
+        if config.detail_width and not config.blends_references:
+            raise ValueError("detail_width needs blends_references: details are refined from them")
         self.codec = Codec(config.codec)
         self.codec.requires_grad_(False)
         self.unet = LipUNet(
@@ -95,6 +100,7 @@ class LipRenderer(Model):
             blends_references=config.blends_references,
             reference_inputs=config.motion_dim if config.knows_references else 0,
             patch=config.patch,
+            detail_width=config.detail_width,
         )
         self.register_buffer("motion_mean", torch.zeros(config.motion_dim))
         self.register_buffer("motion_scale", torch.ones(config.motion_dim))

@@ -21,8 +21,11 @@ from torch.nn import functional
 
 from .layers import ModulatedBlock, ReferenceAttention, time_features
 
-_NEARNESS, _ATTENTION_NEARNESS = 50.0, 10.0
-"""Per squared eye distance, where training begins."""
+_NEARNESS = 300.0
+"""Per squared eye distance: in place the nearest reference counts nearly alone, and gives way to
+the next smoothly. It is not learned: errors of pixels are least for a blurred mean of all."""
+_ATTENTION_NEARNESS = 10.0
+"""The same in attention, where training begins."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,34 @@ class Conditioning:
         )
 
 
+class DetailRefiner(nn.Module):
+    """What the latent's pixels need beyond their places: teeth, edges, skin. Nothing at first."""
+
+    def __init__(self, latent_channels: int, features: int, width: int, style: int, patch: int):
+        super().__init__()
+        self.patch = patch
+        # Noisy, masked, blended and drawn latents, and the mask.
+        self.enter = nn.Conv2d(4 * latent_channels + 1, width, 3, padding=1)
+        self.features = nn.Conv2d(features, width * patch**2, 1)
+        self.blocks = nn.ModuleList(ModulatedBlock(width, width, style) for _ in range(2))
+        self.leave = nn.Conv2d(width, latent_channels, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(
+        self,
+        seen: Float[Tensor, "b _ h w"],
+        features: Float[Tensor, "b f y x"],
+        style: Float[Tensor, "b s"],
+        time: Float[Tensor, "b s"],
+    ) -> Float[Tensor, "b c h w"]:
+        x = self.enter(seen.contiguous(memory_format=torch.channels_last))
+        x = x + functional.pixel_shuffle(self.features(features), self.patch)
+        for block in self.blocks:
+            x = block(x, style, time)
+        return self.leave(functional.silu(x))
+
+
 class LipUNet(nn.Module):
     """Predicts the clean latent; two scales, attention to references at both."""
 
@@ -71,11 +102,18 @@ class LipUNet(nn.Module):
         blends_references: bool,
         reference_inputs: int = 0,
         patch: int = 1,
+        detail_width: int = 0,
     ):
         """`reference_inputs` is the size of a reference's known motion, 0 where it is not known;
-        `patch` x `patch` pixels of the latent are one place of the network."""
+        `patch` x `patch` pixels of the latent are one place of the network; `detail_width` are the
+        channels of what refines its result pixel by pixel of the latent, 0 for nothing."""
         super().__init__()
         fine, coarse = widths
+        self.detail = (
+            DetailRefiner(latent_channels, fine, detail_width, style_width, patch)
+            if detail_width
+            else None
+        )
         self.patch, self.knows_references = patch, reference_inputs > 0
         latent_channels *= patch**2
         self.motion = nn.Sequential(
@@ -113,9 +151,7 @@ class LipUNet(nn.Module):
         self.leave = nn.Conv2d(fine, latent_channels, 3, padding=1)
         nn.init.normal_(self.leave.weight, std=0.01)
         if self.knows_references:
-            # Learned in its logarithm; at first half an eye distance of a mouth's points apart,
-            # summed, is nearly out of sight.
-            self.nearness = nn.Parameter(torch.tensor(math.log(_NEARNESS)))
+            # Learned in its logarithm.
             self.attention_nearness = nn.Parameter(torch.tensor(math.log(_ATTENTION_NEARNESS)))
 
     def encode_references(self, latents: Float[Tensor, "p c h w"]) -> Float[Tensor, "p f"]:
@@ -176,11 +212,16 @@ class LipUNet(nn.Module):
         x = self.fine_attention(x, fine_pairs, logits)
         for block in self.fine_out:
             x = block(x, style, moment)
-        x = self.leave(functional.silu(self.norm(x))).float()
+        features = functional.silu(self.norm(x))
+        x = self.leave(features).float()
         if self.knows_references:
             # What the nearest references show is where drawing begins.
             x = x + blend.float()
-        return functional.pixel_shuffle(x, self.patch)
+        drawn = functional.pixel_shuffle(x, self.patch)
+        if self.detail is None:
+            return drawn
+        seen = [functional.pixel_shuffle(part, self.patch) for part in (*parts, x)]
+        return drawn + self.detail(torch.cat(seen, 1), features, style, moment).float()
 
     def _counts(self, condition: Conditioning) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
         """What each reference counts in place (sums to 1), and what is added to the attention's
@@ -192,7 +233,7 @@ class LipUNet(nn.Module):
         if condition.distance is None or condition.shown is None:
             raise ValueError("this renderer needs to know the lip motion of its references")
         far = condition.distance.float().square()
-        counts = (-self.nearness.exp() * far).masked_fill(~usable, -math.inf).softmax(1)
+        counts = (-_NEARNESS * far).masked_fill(~usable, -math.inf).softmax(1)
         return counts, (-self.attention_nearness.exp() * far).masked_fill(~usable, -math.inf)
 
     def _places(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _ y x"]:

@@ -34,7 +34,12 @@ class RendererRecipe:
 
     config: LipRendererConfig = field(
         default_factory=lambda: LipRendererConfig(
-            basis="", crop_size=256, patch=2, blends_references=True, knows_references=True
+            basis="",
+            crop_size=256,
+            patch=2,
+            detail_width=96,
+            blends_references=True,
+            knows_references=True,
         )
     )
     """Its basis and codec are filled in from the predictor and the codec."""
