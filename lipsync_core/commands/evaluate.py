@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     renderer = parser.add_argument_group("mode renderer")
     renderer.add_argument(
-        "--frames", type=int, default=50, help="of a clip's middle, rendered (default 50)"
+        "--frames", type=int, default=40, help="of a clip's middle, rendered (default 40)"
     )
     renderer.add_argument(
         "--other-person",

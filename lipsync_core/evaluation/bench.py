@@ -22,6 +22,7 @@ from ..types import MOTION_RATE, Audio, Clip, StyleReference
 from .clips import NO_SPLIT, EvaluationClip
 from .feature_distances import JudgingNetworks
 from .measured_face import MeasuredFace, measure_face
+from .same_recording import same_recording
 from .seen_clips import SeenClip, see
 
 WINDOW = 1.0
@@ -83,7 +84,7 @@ class Bench:
     """Without them no perceptual, identity or Frechet distance is measured."""
     alignments: Path | None = None
     """Folder of GRID .align files."""
-    renderer_frames: int = 50
+    renderer_frames: int = 40
     """The mode "renderer" renders so many frames of a clip's middle at most."""
     other_person: Path | None = None
     """Its references of another person; without it out of another clip of another person."""
@@ -200,11 +201,13 @@ class Bench:
     def _style_paths(self, clip: EvaluationClip) -> list[Path]:
         """Other clips of the person that a style can be read from."""
         usable: list[Path] = []
+        sound = open_clip(clip.path).audio()
         for other in self.style_pool:
             if other.person != clip.person or other.fingerprint == clip.fingerprint:
                 continue
             try:
-                check_window(open_clip(other.path))
+                if same_recording(sound, check_window(open_clip(other.path))):
+                    continue
                 self._cached_style((other.path,))
             except UNFIT:
                 continue

@@ -20,6 +20,7 @@ from ..types import MOTION_RATE, FaceTrack, LipMotion
 from .bench import UNFIT, Bench
 from .clips import EvaluationClip
 from .common_steps import MINIMUM_STEPS
+from .same_recording import same_recording
 from .seen_clips import SeenClip
 
 PICKED = 5
@@ -88,7 +89,13 @@ def read_renderer_clip(bench: Bench, clip: EvaluationClip) -> RendererClip:
             f"middle, {MINIMUM_STEPS} are needed"
         )
     pool = [c for c in bench.style_pool if c.person == clip.person]
-    reference = next(other_clips(bench, clip, pool), None)
+    sound = seen.pictures.audio()
+    references = (
+        other
+        for other in other_clips(bench, clip, pool)
+        if not same_recording(sound, other.pictures.audio())
+    )
+    reference = next(references, None)
     return RendererClip(clip, seen, span, real_crops(seen, span), reference)
 
 
