@@ -161,9 +161,9 @@ class LipSync:
     def write(self, path: Path, on_progress: OnProgress | None = None) -> None:
         """Runs the second pass into an mp4; an error or cancel leaves no file."""
         clip = self.clip
-        write_clip(
-            path, self.frames(on_progress), clip.fps, clip.height, clip.width, self.speech, TAGS
-        )
+        size = clip.height, clip.width
+        frames = self.frames(on_progress)
+        write_clip(path, frames, clip.fps, *size, self.speech, TAGS, coding=clip.coding)
 
 
 def lip_sync(

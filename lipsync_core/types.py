@@ -40,6 +40,22 @@ class Audio:
         return self.waveform.shape[0] / self.sample_rate
 
 
+@dataclass(frozen=True)
+class PictureCoding:
+    """How pictures are stored in a file, by the code points of ISO/IEC 23091-2 (2: not said)."""
+
+    matrix: int = 1
+    """From RGB to luma and chroma: 1 BT.709, 5 and 6 BT.601, 9 BT.2020."""
+    primaries: int = 1
+    """Which red, green and blue."""
+    transfer: int = 1
+    """From light to levels: 1 BT.709, 16 PQ, 18 HLG."""
+    full_range: bool = False
+    """Black and white at the ends of the scale, else at 16 and 235 of 255."""
+    deep: bool = False
+    """More than 8 bits for each component."""
+
+
 class Clip(ABC):
     """Pictures over time with sound, read on demand and never held whole.
 
@@ -52,6 +68,8 @@ class Clip(ABC):
     frame_count: int
     height: int
     width: int
+    coding: PictureCoding = PictureCoding()
+    """Of the file underneath; frames are RGB in its primaries and by its transfer."""
 
     @abstractmethod
     def frames(self, start: int, stop: int) -> Float[Tensor, "t h w 3"]:

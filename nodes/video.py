@@ -192,9 +192,11 @@ def write(
     tags: dict[str, str] | None = None,
     progress: host.Progress | None = None,
 ) -> None:
-    """Streams `frames` into an mp4 of the size and rate of `like`, with progress and previews."""
+    """Streams `frames` into an mp4 of the size, rate and coding of `like`, with progress and
+    previews."""
     watched = (progress or host.Progress()).watch(frames, like.frame_count)
-    write_clip(path, watched, like.fps, like.height, like.width, heard, tags)
+    size = like.height, like.width
+    write_clip(path, watched, like.fps, *size, heard, tags, coding=like.coding)
 
 
 def respoken_video(work: LipSync, video: Input.Video, extra: str, progress: Any) -> Input.Video:

@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from ..types import PictureCoding
 
 if TYPE_CHECKING:
     import av
@@ -17,9 +21,14 @@ _ACCURATE = 0x40000 | 0x80000  # ACCURATE_RND, BITEXACT
 _TO_RGB = _ACCURATE | 0x4 | 0x2000  # BICUBIC, FULL_CHR_H_INT
 _FROM_RGB = _ACCURATE | 0x4  # BICUBIC
 _LIMITED, _FULL = 1, 2  # AVColorRange
-_BT709, _BT601 = 1, 5  # SWS_CS_*
-# AVColorSpace -> SWS_CS_*: BT.709, FCC, the BT.601 pair, SMPTE 240M, the BT.2020 pair.
-_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+# The code points of matrices -> SWS_CS_*: BT.709, FCC, the BT.601 pair, SMPTE 240M, BT.2020.
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+_BT709, _BT601, _BT2020, _BT2020_CONSTANT = 1, 5, 9, 10
+_LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
+    7: (0.212, 0.087), 9: (0.2627, 0.0593),
+}  # fmt: skip
+"""Of red and blue, by the matrix's code point (ISO/IEC 23091-2, table 4)."""
 _LEAST_HD_HEIGHT = 720
 
 
@@ -58,26 +67,58 @@ def orientation_of(frame: "av.VideoFrame") -> Orientation:
 def rgb_pixels(frame: "av.VideoFrame", width: int, height: int) -> tuple[np.ndarray, int]:
     """The frame as stored (not turned), h w 3: RGB and the number that stands for white.
 
-    8 bits deep, or 16 if the frame holds more than 8. Files that name no matrix are read as
-    players read them: BT.709 from 720 lines up, BT.601 below. High dynamic range is not
-    tone-mapped.
+    8 bits deep, or 16 if the frame holds more than 8. High dynamic range is not tone-mapped.
     """
-    bits = max(component.bits for component in frame.format.components)
-    guess = _BT709 if frame.height >= _LEAST_HD_HEIGHT else _BT601
-    matrix = _MATRICES.get(int(frame.colorspace), guess)
-    full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
+    bits = _bits(frame)
+    matrix, full = _matrix_and_range(frame)
+    matrix = _MATRICES[matrix]
     rgb = frame.reformat(
         width=width,
         height=height,
         format="rgb48le" if bits > 8 else "rgb24",
         src_colorspace=matrix,
-        # RGB has no matrix, but PyAV 14 heeds the source's only if the two differ.
-        dst_colorspace=_BT601 if matrix == _BT709 else _BT709,
+        dst_colorspace=_other_than(matrix),
         src_color_range=_FULL if full else _LIMITED,
         dst_color_range=_FULL,
         interpolation=_TO_RGB,
     )
     return rgb.to_ndarray(), _white(frame.format, bits, full)
+
+
+def coding_of(frame: "av.VideoFrame", primaries: int, transfer: int) -> PictureCoding:
+    """How a decoded frame is stored; which primaries and transfer only its stream says.
+
+    Pictures stored as RGB, which has no matrix, are BT.709 of limited range once written.
+    """
+    deep = _bits(frame) > 8
+    if frame.format.is_rgb:
+        return PictureCoding(primaries=primaries, transfer=transfer, deep=deep)
+    matrix, full = _matrix_and_range(frame)
+    return PictureCoding(matrix, primaries, transfer, full, deep)
+
+
+def _matrix_and_range(frame: "av.VideoFrame") -> tuple[int, bool]:
+    """The matrix's code point, and whether the range is full.
+
+    Files that name no matrix are taken as players take them: BT.709 from 720 lines up, BT.601
+    below. BT.2020 with constant luminance, which libswscale does not know, passes for the common
+    kind.
+    """
+    matrix = int(frame.colorspace)
+    if matrix == _BT2020_CONSTANT:
+        matrix = _BT2020
+    elif matrix not in _MATRICES:
+        matrix = _BT709 if frame.height >= _LEAST_HD_HEIGHT else _BT601
+    return matrix, frame.color_range == _FULL or frame.format.name.startswith("yuvj")
+
+
+def _bits(frame: "av.VideoFrame") -> int:
+    return max(component.bits for component in frame.format.components)
+
+
+def _other_than(matrix: int) -> int:
+    """RGB has no matrix, but PyAV 14 heeds that of the other side only if the two differ."""
+    return _BT601 if matrix == _BT709 else _BT709
 
 
 def _white(pixel_format: "av.VideoFormat", bits: int, full: bool) -> int:
@@ -98,15 +139,58 @@ def store_unit_range(pixels: np.ndarray, white: int, picture: Float[Tensor, "h w
         np.minimum(out, 1, out=out)
 
 
-def video_frame(picture: Float[Tensor, "h w 3"], pixel_format: str) -> "av.VideoFrame":
-    """RGB in [0, 1] as a BT.709 frame of limited range, rounded to 8 bits."""
+def video_frame(
+    picture: Float[Tensor, "h w 3"], pixel_format: str, coding: PictureCoding
+) -> "av.VideoFrame":
+    """RGB in [0, 1] as a frame of `coding`, in 4:2:0 or 4:4:4 of 8 bits, or of 10 if it is deep.
+
+    libswscale is exact to a tenth of a level for 8 bits of limited range; others it darkens by half
+    a level and more (measured), so they are computed here.
+    """
     import av
 
+    if coding.deep or coding.full_range:
+        return _filled_frame(_components(picture, pixel_format, coding), pixel_format)
     pixels = (picture * 255).round_().clamp_(0, 255).to(torch.uint8).cpu().contiguous().numpy()
+    matrix = _MATRICES[coding.matrix]
     return av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(
         format=pixel_format,
-        dst_colorspace=_BT709,
+        src_colorspace=_other_than(matrix),
+        dst_colorspace=matrix,
         src_color_range=_FULL,
         dst_color_range=_LIMITED,
         interpolation=_FROM_RGB,
     )
+
+
+def _components(
+    picture: Float[Tensor, "h w 3"], pixel_format: str, coding: PictureCoding
+) -> list[np.ndarray]:
+    """Luma and the two chroma planes in levels (ISO/IEC 23091-2, 8.3); chroma of 4:2:0 is the mean
+    of four pixels, so it lies in their middle, as libswscale has it."""
+    red, blue = _LUMA_WEIGHTS[coding.matrix]
+    luma = picture.float().clamp(0, 1) @ picture.new_tensor((red, 1 - red - blue, blue)).float()
+    colours = picture[..., (2, 0)].float().clamp(0, 1) - luma[..., None]
+    chroma = rearrange(colours / (2 - 2 * picture.new_tensor((blue, red))), "h w c -> 1 c h w")
+    if "420" in pixel_format:
+        chroma = avg_pool2d(chroma, 2)
+    bits = 10 if coding.deep else 8
+    zero, grey = 0 if coding.full_range else 16 << (bits - 8), 128 << (bits - 8)
+    span, spread = (
+        ((1 << bits) - 1,) * 2 if coding.full_range else (219 << (bits - 8), 224 << (bits - 8))
+    )
+    planes = [zero + span * luma, *(grey + spread * chroma[0])]
+    return [plane.round().clamp(0, (1 << bits) - 1).cpu().numpy() for plane in planes]
+
+
+def _filled_frame(planes: list[np.ndarray], pixel_format: str) -> "av.VideoFrame":
+    """Planes of whole numbers as a frame; its lines are longer than the picture's."""
+    import av
+
+    kind = np.uint16 if "10" in pixel_format else np.uint8
+    frame = av.VideoFrame(planes[0].shape[1], planes[0].shape[0], pixel_format)
+    for plane, levels in zip(frame.planes, planes, strict=True):
+        lines = np.zeros((plane.height, plane.line_size // np.dtype(kind).itemsize), kind)
+        lines[:, : plane.width] = levels
+        plane.update(lines)
+    return frame

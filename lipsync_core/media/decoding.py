@@ -32,6 +32,9 @@ class PictureIndex:
     time_base: Fraction
     last_duration: int
     declared_rates: tuple[Fraction | None, ...]
+    primaries: int
+    transfer: int
+    """Code points of ISO/IEC 23091-2."""
 
 
 def index_pictures(source: Source) -> PictureIndex:
@@ -67,6 +70,8 @@ def index_pictures(source: Source) -> PictureIndex:
             time_base=stream.time_base or Fraction(1, 1000),
             last_duration=stamps[pts[-1]][1],
             declared_rates=(stream.average_rate, stream.guessed_rate, stream.base_rate),
+            primaries=int(stream.codec_context.color_primaries),
+            transfer=int(stream.codec_context.color_trc),
         )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import MediaError
 from ..types import Audio, Clip
 from .audio_file import audio_between
-from .colour import orientation_of, rgb_pixels, store_unit_range
+from .colour import coding_of, orientation_of, rgb_pixels, store_unit_range
 from .decoding import PictureDecoder, index_pictures
 from .opening import Source, source_name
 from .timing import constant_grid
@@ -56,6 +56,7 @@ class FileClip(Clip):
         picture = self._decoder.picture(int(self._shown[0]))
         self._stored_size = picture.width, picture.height
         self._orientation = orientation_of(picture)
+        self.coding = coding_of(picture, index.primaries, index.transfer)
         turned = self._orientation.transposed
         self.width, self.height = self._stored_size[::-1] if turned else self._stored_size
         self._audio: ref[Audio] | None = None

@@ -38,6 +38,7 @@ class FittedClip(Clip):
         self._clip = clip
         self._policy = policy
         self.fps, self.height, self.width = clip.fps, clip.height, clip.width
+        self.coding = clip.coding
         self.frame_count = min(frame_count, clip.frame_count) if policy == "cut" else frame_count
 
     def source_frame(self, index: int) -> int:

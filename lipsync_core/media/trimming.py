@@ -28,6 +28,7 @@ class TrimmedClip(Clip):
         self._clip = clip
         self._first = first
         self.fps, self.height, self.width = clip.fps, clip.height, clip.width
+        self.coding = clip.coding
         self.frame_count = frame_count
 
     def frames(self, start: int, stop: int) -> Float[Tensor, "t h w 3"]:

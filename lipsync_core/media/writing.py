@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import MediaError
-from ..types import Audio
+from ..types import Audio, PictureCoding
 from .colour import video_frame
 from .sound_encoding import SoundEncoder, encodable
 
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 _TAGS = frozenset(
     {"title", "artist", "album", "date", "comment", "description", "copyright", "genre", "keywords"}
 )
-_BT709, _LIMITED = (
-    1,
-    1,
-)  # AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic; AVColorRange
+_LIMITED, _FULL = 1, 2  # AVColorRange
+_USUAL = PictureCoding()
 
 
 def write_clip(
@@ -39,9 +37,11 @@ def write_clip(
     audio: Audio | None = None,
     tags: Mapping[str, str] | None = None,
     repeatable: bool = False,
+    coding: PictureCoding = _USUAL,
 ) -> None:
     """Writes chunks of frames with `ClipWriter`; an error in `frames` leaves no file behind."""
-    with ClipWriter(path, fps, height, width, audio, tags, repeatable=repeatable) as writer:
+    settings = {"repeatable": repeatable, "coding": coding}
+    with ClipWriter(path, fps, height, width, audio, tags, **settings) as writer:
         for chunk in frames:
             writer.write(chunk)
 
@@ -49,10 +49,12 @@ def write_clip(
 class ClipWriter:
     """H.264 and AAC in an mp4: exactly the frames written, at exactly `fps`, sound from zero on.
 
-    Pictures are BT.709 of limited range, and tagged so. Even sizes are stored as 4:2:0, which
-    plays everywhere; H.264 has no odd sizes in 4:2:0, so those are stored as 4:4:4, at their
-    exact size, which browsers other than Firefox and most players show. Sound is mono; rates
-    that AAC lacks are raised to the next one.
+    Pictures are stored by `coding`, and tagged so: matrix, range, primaries and transfer of the
+    clip that they come from, so that nothing is converted and colours are shown as before. Deep
+    ones keep 10 bits, as H.264 High 10 (Chrome and desktop players show it, Firefox and Safari may
+    not); else 8. Even sizes are stored as 4:2:0, which plays everywhere; H.264 has no odd sizes in
+    4:2:0, so those are stored as 4:4:4, at their exact size, which browsers other than Firefox and
+    most players show. Sound is mono; rates that AAC lacks are raised to the next one.
 
     `tags` go into the container ("title", "comment", "description", ...). Everything is written
     beside `path` under another name and renamed at the end of the `with`: an exception in it
@@ -74,6 +76,7 @@ class ClipWriter:
         tags: Mapping[str, str] | None = None,
         crf: int = 15,
         repeatable: bool = False,
+        coding: PictureCoding = _USUAL,
     ):
         if fps <= 0 or height < 1 or width < 1:
             raise ValueError(f"{width} x {height} at {fps} frames a second is no video")
@@ -85,6 +88,7 @@ class ClipWriter:
         self._audio = encodable(audio) if audio is not None else None
         self._tags = dict(tags or {})
         self._repeatable = repeatable
+        self._coding = coding
         self._frame_count = 0
 
     def __enter__(self) -> "ClipWriter":
@@ -113,7 +117,7 @@ class ClipWriter:
             raise ValueError(f"frames are {size}; the clip is {self._width} x {self._height}")
         try:
             for picture in frames:
-                frame = video_frame(picture, self._pictures.pix_fmt or "yuv420p")
+                frame = video_frame(picture, self._pixel_format, self._coding)
                 frame.pts, frame.time_base = self._frame_count, 1 / self._fps
                 self._container.mux(self._pictures.encode(frame))
                 self._frame_count += 1
@@ -142,7 +146,7 @@ class ClipWriter:
         odd = self._width % 2 or self._height % 2
         stream = self._container.add_stream("libx264", rate=self._fps)
         stream.width, stream.height = self._width, self._height
-        stream.pix_fmt = "yuv444p" if odd else "yuv420p"
+        stream.pix_fmt = self._pixel_format
         stream.options = {"crf": str(self._crf), "preset": "fast"}
         parameters = ["mbtree=0", "threads=1"] if self._repeatable else []
         if not odd:
@@ -153,9 +157,16 @@ class ClipWriter:
         stream.options["x264-params"] = ":".join(parameters)
         context = stream.codec_context
         context.time_base = 1 / self._fps
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = _LIMITED
+        context.colorspace = self._coding.matrix
+        context.color_primaries = self._coding.primaries
+        context.color_trc = self._coding.transfer
+        context.color_range = _FULL if self._coding.full_range else _LIMITED
         return stream
+
+    @property
+    def _pixel_format(self) -> str:
+        odd = self._width % 2 or self._height % 2
+        return ("yuv444p" if odd else "yuv420p") + ("10le" if self._coding.deep else "")
 
     def _finish(self) -> None:
         if self._frame_count == 0:
