@@ -17,6 +17,7 @@ from lipsync_core.errors import NoFaceError, SpeechError
 from lipsync_core.face.landmarking import FaceLandmarker
 from lipsync_core.media.audio_file import read_audio
 from lipsync_core.media.file_clip import open_clip
+from lipsync_core.media.mask_clip import mask_clip
 from lipsync_core.media.tensor_clip import TensorClip
 from lipsync_core.pipeline import LipSyncSettings, Models, chunks, lip_sync, read_style
 from lipsync_core.render.renderer import LipRenderer
@@ -133,6 +134,31 @@ def test_frames_without_the_face_pass_through_untouched():
     after = rendered(result)
     assert torch.equal(after[10:20], frames[10:20])
     assert not torch.equal(after[:10], frames[:10])
+
+
+def test_what_stands_in_front_of_the_face_stays_however_the_clip_is_fitted():
+    """One mask per frame of the video as it comes in; the video is played back and forth."""
+    clip = talking_clip()
+    masks = torch.zeros(30, HEIGHT, WIDTH)
+    masks[10:20] = 1
+    result = lip_sync(
+        models(), clip, speech(2.0), LipSyncSettings(), occluder=mask_clip(masks, clip)
+    )
+    before, after = result.clip.frames(0, 50), rendered(result)
+    changed = (before != after).flatten(1).any(1)
+    order = [*range(30), *range(28, 8, -1)]
+    assert changed.tolist() == [not 10 <= frame < 20 for frame in order]
+
+
+def test_masks_that_fit_another_video_are_refused_before_any_work():
+    with pytest.raises(ValueError, match="29 occluder masks for a video of 30 frames"):
+        lip_sync(
+            models(),
+            talking_clip(),
+            speech(0.4),
+            LipSyncSettings(),
+            occluder=TensorClip(torch.zeros(29, HEIGHT, WIDTH, 3), FPS),
+        )
 
 
 def test_another_clip_of_the_face_can_be_the_reference():

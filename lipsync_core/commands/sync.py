@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: the video's own speech)",
     )
     parser.add_argument("--reference", type=Path, help="another clip of the face, for its teeth")
+    parser.add_argument(
+        "--occluder",
+        type=Path,
+        help="a picture, or a video of as many frames, that is white where something in front of "
+        "the face must stay",
+    )
     parser.add_argument("--strength", type=float, default=defaults.strength, help="of the style")
     parser.add_argument("--policy", choices=get_args(FitPolicy), default=defaults.policy)
     parser.add_argument("--face", type=int, help="which face, counted from the left from 0")
@@ -57,8 +63,9 @@ def run(arguments: argparse.Namespace) -> str:
     )
     style = _read_styles(models, arguments.style)
     reference = open_clip(arguments.reference) if arguments.reference else None
+    occluder = open_clip(arguments.occluder) if arguments.occluder else None
     with progress_bar("track", "frame") as on_progress:
-        result = lip_sync(models, clip, speech, settings, style, reference, on_progress)
+        result = lip_sync(models, clip, speech, settings, style, reference, on_progress, occluder)
     with progress_bar("render", "frame") as on_progress:
         result.write(arguments.out, on_progress)
     return str(arguments.out)

@@ -11,12 +11,17 @@ from .tensor_clip import TensorClip
 
 
 def mask_clip(masks: Float[Tensor, "n h w"], like: Clip) -> Clip:
-    """Masks in [0, 1] as a clip of grey pictures that goes with `like` (`matched_mask`)."""
+    """Masks in [0, 1] as a clip of grey pictures that goes with `like` (`matched_mask`).
+
+    A single mask of zeros, as loaders give for a picture without one, may have any shape.
+    """
     if masks.ndim != 3 or 0 in masks.shape:
         raise ValueError(
             f"the occluder mask has the shape {tuple(masks.shape)}; (masks, height, width) with at "
             "least one mask is needed"
         )
+    if len(masks) == 1 and not masks.any():
+        masks = masks.new_zeros(1, 1, 1).expand(1, like.height, like.width)
     grey = masks[..., None].expand(-1, -1, -1, 3)
     return matched_mask(TensorClip(grey, like.fps), like)
 
@@ -78,4 +83,6 @@ class MatchedMask(Clip):
             align_corners=False,
             antialias=shrunk,
         )
-        return rearrange(resized, "t 1 h w -> t h w 1").expand(-1, -1, -1, 3)
+        # Antialiasing overshoots by rounding.
+        resized = rearrange(resized.clamp(0, 1), "t 1 h w -> t h w 1")
+        return resized.expand(-1, -1, -1, 3)
