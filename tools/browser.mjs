@@ -34,7 +34,7 @@ async function openComfyUI(browser, url, settings, errors) {
     LOOPBACK.test(new URL(route.request().url()).hostname) ? route.continue() : route.abort());
   await page.request.post(new URL('/settings', url).href, { data: { ...QUIET, ...settings } });
   await page.addInitScript(() => localStorage.setItem('vueNodesBannerDismissed', 'true'));
-  await page.goto(url);
+  await page.goto(url, { timeout: 120000 });
   await page.waitForFunction(
     () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100,
     null, { timeout: 120000 });
