@@ -192,5 +192,5 @@ def _filled_frame(planes: list[np.ndarray], pixel_format: str) -> "av.VideoFrame
     for plane, levels in zip(frame.planes, planes, strict=True):
         lines = np.zeros((plane.height, plane.line_size // np.dtype(kind).itemsize), kind)
         lines[:, : plane.width] = levels
-        plane.update(lines)
+        plane.update(lines.tobytes())
     return frame

@@ -13,7 +13,6 @@ from .writing import not_written, part_of
 
 if TYPE_CHECKING:
     import av.container
-    import av.video.stream
 
 
 def join_clips(
@@ -56,15 +55,13 @@ def _join(
 ) -> None:
     import av
 
-    stream: av.video.stream.VideoStream | None = None
-    sound: SoundEncoder | None = None
+    with av.open(str(pieces[0].absolute())) as container:
+        stream = joined.add_stream_from_template(container.streams.video[0])
+    sound = SoundEncoder(joined, audio) if audio is not None else None
     delay, frames, packets = max(map(_decoding_delay, pieces)), 0, 0
     for piece in pieces:
         with av.open(str(piece.absolute())) as container:
             source = container.streams.video[0]
-            if stream is None:
-                stream = joined.add_stream_from_template(source)
-                sound = SoundEncoder(joined, audio) if audio is not None else None
             for packet in container.demux(source):
                 if packet.pts is None:  # the end of the stream
                     continue

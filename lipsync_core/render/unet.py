@@ -72,7 +72,8 @@ class DetailRefiner(nn.Module):
         self.blocks = nn.ModuleList(ModulatedBlock(width, width, style) for _ in range(2))
         self.leave = nn.Conv2d(width, latent_channels, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        if self.leave.bias is not None:
+            nn.init.zeros_(self.leave.bias)
 
     def forward(
         self,

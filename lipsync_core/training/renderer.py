@@ -314,7 +314,7 @@ class RendererTask(Task):
         images = self.renderer.decode(latents[..., rows, columns])
         ones = torch.ones_like(mouths[:, :1])
         loss, figures = reconstruction_loss(images, mouths, ones, self.recipe.reconstruction)
-        if self.critic is None:
+        if not isinstance(self.critic, PatchCritic):
             return loss, figures
         judged = critic_loss(self.critic, images, mouths)
         figures["critic"] = judged.item()
