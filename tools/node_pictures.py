@@ -46,8 +46,6 @@ def main() -> int:
         for name in sorted(ours):
             picture = cv2.imread(str(shots / f"{name}.png"))
             if picture is None:
-                raise SystemExit(f"no picture was taken of {name}: see the messages above")
-            if picture is None:
                 raise FileNotFoundError(f"there is no picture of {name}: is it in {GRAPH}?")
             target = PICTURES / f"{name}.webp"
             cv2.imwrite(str(target), picture, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
