@@ -104,7 +104,8 @@ def test_the_face_is_told_from_the_background(yaw):
     for x, y in in_crop[tracked(LIPS + JAW)]:
         column, row = min(max(int(x), 0), 127), min(max(int(y), 0), 127)
         assert weight[row, column] == 1
-        assert weight[127, column] == 1  # the neck below
+    for x in in_crop[tracked(JAW), 0]:
+        assert weight[127, min(max(int(x), 0), 127)] == 1  # the neck below
     mouth = int(in_crop[tracked(LIPS), 1].mean())
     left, right = in_crop[:, 0].min(), in_crop[:, 0].max()
     beyond = 0.05 * 128

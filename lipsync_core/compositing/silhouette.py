@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from ..landmarks import JAW, tracked
 from .mask import smooth_step
 
 MARGIN = 0.01
@@ -16,16 +17,17 @@ def inside_face(
 ) -> Float[np.ndarray, "s s"]:
     """1 on the face, falling to 0 beside it; the neck below the chin counts as face.
 
-    `landmarks` are frame pixels. They are spanned by a convex outline, which runs straight down
-    from the jaw: the new chin may be lower than the old one.
+    `landmarks` are TRACKED, in frame pixels: what they span, and what the jaw would pass over on a
+    straight way down, for the new chin may be lower than the old one.
     """
     import cv2
 
     points = landmarks @ frame_to_crop[:, :2].T + frame_to_crop[:, 2]
-    points = np.concatenate([points, points + np.array((0, crop_size))])
-    hull = cv2.convexHull(points.astype(np.float32))[:, 0]
+    jaw = points[tracked(JAW)]
     outside = np.ones((crop_size, crop_size), np.uint8)
-    # cv2 puts pixel centres at integers, we put them at +.5; 4 bits of sub-pixel precision.
-    cv2.fillConvexPoly(outside, np.round((hull - 0.5) * 16).astype(np.int32), 0, shift=4)
+    for spanning in (points, np.concatenate([jaw, jaw + np.array((0, crop_size))])):
+        hull = cv2.convexHull(spanning.astype(np.float32))[:, 0]
+        # cv2 puts pixel centres at integers, we put them at +.5; 4 bits of sub-pixel precision.
+        cv2.fillConvexPoly(outside, np.round((hull - 0.5) * 16).astype(np.int32), 0, shift=4)
     distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return 1 - smooth_step((distance / crop_size - MARGIN) / EDGE)
