@@ -214,7 +214,9 @@ def test_a_track_of_another_video_is_told_so(host):
 
 
 def temp_files(host: ComfyServer) -> set[Path]:
-    return {path for path in (host.base / "temp").rglob("*") if path.is_file()}
+    """And the pieces of unfinished videos."""
+    folders = host.base / "temp", host.base / "user/lipstyle"
+    return {path for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
