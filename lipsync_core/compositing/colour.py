@@ -65,11 +65,12 @@ def colour_offset(
         return None
     plane, weight = _fit_plane(terms[ring.compared], gains, seen)
     field = terms @ plane
-    left = (gains - terms[ring.compared] @ plane) * weight[:, None]
-    field[ring.inside] += ring.reach @ left / (ring.reach @ weight + 1e-12)[:, None]
+    left = np.column_stack([gains - terms[ring.compared] @ plane, np.ones(len(gains))])
+    carried = ring.reach @ (left * weight[:, None]).astype(np.float32)
+    field = field.astype(np.float32)
+    field[ring.inside] += carried[:, :3] / (carried[:, 3:] + 1e-12)
     if not field.any():
         return None
-    field = field.astype(np.float32)
     if small < size:
         field = cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR)
     return field * (rendered + BLACK)
@@ -87,7 +88,7 @@ def _ring(size: int) -> _Ring:
     inside, compared = distance > 0, (distance > near) & (distance <= max(far, 2))
     here, there = (np.argwhere(where) / size for where in (inside, compared))
     squared = np.square(here[:, None] - there).sum(-1) + SOFTENING**2
-    return _Ring(inside, compared, squared**-1.5)
+    return _Ring(inside, compared, (squared**-1.5).astype(np.float32))
 
 
 @cache
@@ -110,8 +111,7 @@ def _fit_plane(
     for _ in range(ROUNDS):
         residual = np.abs(values - terms @ plane).max(axis=1)
         deviation = max(1.4826 * float(np.median(residual[seen > 0])), NOISE_FLOOR)
-        root_weight = np.clip(1 - (residual / (TUKEY * deviation)) ** 2, 0, None) * seen
-        weight = root_weight**2
-        root = root_weight[:, None]
-        plane = np.linalg.lstsq(root * terms, root * values, rcond=None)[0]
+        weight = (np.clip(1 - (residual / (TUKEY * deviation)) ** 2, 0, None) * seen) ** 2
+        weighted = (weight[:, None] * terms).T
+        plane = np.linalg.lstsq(weighted @ terms, weighted @ values, rcond=None)[0]
     return plane, weight
