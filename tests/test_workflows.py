@@ -62,7 +62,7 @@ def test_a_workflow_is_as_the_browser_saves_it(name):
 def test_the_steps_show_every_stage_and_an_upscaler_before_the_composite():
     no_stages = {
         "LipStyleLipSync", "LipStyleLoadStyle", "LipStyleSaveStyle", "LipStyleScoreLipSync",
-        "LipStyleBlendStyles",
+        "LipStyleBlendStyles", "LipStylePlotLipMotion",
     }  # fmt: skip
     assert set(NODE_CLASSES) - no_stages <= set(nodes("lip_sync_steps"))
     assert "ImageScaleBy" in sources("lip_sync_steps", "LipStyleCompositeFace")
