@@ -58,7 +58,8 @@ def outline(matrix: Tensor) -> Tensor:
 
 def seam(result: Tensor, real: Tensor, matrix: Tensor) -> tuple[float, float]:
     """Energy across the mask's edge beside the real one's, and the step there in levels."""
-    found = [measure_seam(*pair, outline(m)) for *pair, m in zip(result, real, matrix, strict=True)]
+    triples = zip(result, real, matrix, strict=True)
+    found = [measure_seam(ours, truth, outline(m)) for ours, truth, m in triples]
     seams = [one for one in found if one]
     energy = sum(one.our_energy for one in seams) / sum(one.real_energy for one in seams)
     return energy, sum(one.step for one in seams) / len(seams)

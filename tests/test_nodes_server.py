@@ -275,6 +275,20 @@ def test_an_occluder_keeps_what_is_in_front_of_the_face(host):
     assert all(mask.max() == 0 for mask in masks)
 
 
+def test_lip_sync_leaves_what_is_in_front_of_the_face(host):
+    """A mask of another size and of one picture for all; the video comes out longer than it was."""
+    graph = Graph()
+    target, mask = (
+        clip(graph, duration=0.4),
+        graph.add("SolidMask", value=1.0, width=160, height=120),
+    )
+    save_video(graph, lip_sync(graph, target, speech(graph), occluder=mask))
+    result = open_clip(made(host, graph))
+    source = open_clip(host.input / FACE)
+    assert result.frame_count > 10
+    assert (result.frames(0, 10) - source.frames(0, 10)).abs().max() < 0.15
+
+
 def test_a_style_is_saved_listed_and_loaded(host):
     graph = Graph()
     first = graph.add("LipStyleStyleReference", predictor=predictor(graph), video=clip(graph))
