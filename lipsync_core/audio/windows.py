@@ -1,5 +1,7 @@
 """What every speech encoder hears and gives: windows of 10 s, features at 25 Hz."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -11,7 +13,7 @@ WINDOW_SECONDS = 10
 STEPS_PER_WINDOW = WINDOW_SECONDS * 25
 
 
-class SpeechEncoder(nn.Module):
+class SpeechEncoder(nn.Module, ABC):
     """A pretrained network that hears speech; it is not trained here."""
 
     def __init__(self, network: nn.Module):
@@ -20,23 +22,23 @@ class SpeechEncoder(nn.Module):
         self.requires_grad_(False)
 
     @property
+    @abstractmethod
     def id(self) -> str:
         """Names what makes the features: features of two ids never meet."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def width(self) -> int:
         """Features per step."""
-        raise NotImplementedError
 
     @property
     def device(self) -> torch.device:
         """Where it hears."""
         return next(self.network.parameters()).device
 
+    @abstractmethod
     def forward(self, windows: Float[Tensor, "b n"]) -> Float[Tensor, "b t d"]:
         """Features at 25 Hz of windows of WINDOW_SECONDS of sound at SAMPLE_RATE."""
-        raise NotImplementedError
 
 
 def pad_windows(

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..compositing.blending import composite
-from ..face.alignment import crop_faces
+from ..compositing.presence import presence
 from ..media.trimming import TrimmedClip
 from ..media.writing import write_clip
-from ..pipeline import TAGS, chunks
+from ..pipeline import TAGS, chunks, composite_span
 from ..types import Clip, FaceTrack
 from .bench import VIDEOS, Bench, Talking
 from .measured_face import measured
@@ -112,7 +112,8 @@ def put_back(
         crops,
         work.crops[work.in_span(frames)],
         track.frame_to_crop[frames],
-        track.visible[frames],
+        presence(track, frames)[::step],
+        landmarks=track.landmarks[frames, :, :2],
     )
 
 
@@ -122,9 +123,7 @@ def _frames(
     for span in chunks(part):
         frames = part.frames(span.start, span.stop)
         if crops is not None:
-            matrices = track.frame_to_crop[span]
-            source = crop_faces(frames, matrices, track.crop_size)
-            frames = composite(frames, crops[span], source, matrices, track.visible[span])
+            frames = composite_span(track, span, frames, crops[span])
         yield frames
 
 
