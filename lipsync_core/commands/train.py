@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that it is repaired",
     )
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        help="predictor only: a sync expert of landmarks, for a sync_weight above 0",
+    )
+    parser.add_argument(
         "--start",
         type=Path,
         help="trained weights to go on from; a codec may come out of a renderer",
@@ -81,7 +86,10 @@ def build_task(arguments: argparse.Namespace, recipe: Any) -> Task:
     if isinstance(recipe, predictor.PredictorRecipe):
         given = None if arguments.basis is None else renderer.read_basis(arguments.basis)
         start = None if arguments.start is None else load_model(arguments.start, MotionPredictor)
-        return predictor.build_predictor_task(arguments.prepared, recipe, given, earlier, start)
+        teacher = None if arguments.teacher is None else load_model(arguments.teacher, SyncExpert)
+        return predictor.build_predictor_task(
+            arguments.prepared, recipe, given, earlier, start, teacher
+        )
     if isinstance(recipe, sync_expert.SyncRecipe):
         return sync_expert.build_sync_task(arguments.prepared, recipe, earlier)
     if arguments.codec is None or arguments.predictor is None:

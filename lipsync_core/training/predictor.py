@@ -18,6 +18,7 @@ from .motion_groups import GroupRecipe, MotionGroups, fit_gates, one_sided
 from .predictor_validation import StyleTest, validate_styles
 from .prepared import read_prepared
 from .silence import read_silence
+from .sync_loss import MotionSyncLoss
 
 _PERCENT = 100
 _USUALLY_ONE_SIDED = 0.25
@@ -43,6 +44,8 @@ class PredictorRecipe:
     """Of the prediction from speech tokens alone, which keeps the keys about speech."""
     closure_weight: float = 0.6
     """Of the lip gap where the true lips nearly meet."""
+    sync_weight: float = 0.0
+    """Of what a sync expert misses in the lips; needs a teacher. See `sync_loss`."""
     one_sided_components: int = 8
     """Added to a basis so that it can express mouths that move more on one side."""
 
@@ -77,6 +80,7 @@ def build_predictor_task(
     given: LipMotionBasis | None = None,
     earlier: SyncExpert | None = None,
     start: MotionPredictor | None = None,
+    teacher: SyncExpert | None = None,
 ) -> "PredictorTask":
     """The task of learning `recipe` from the clips beneath `prepared`.
 
@@ -84,11 +88,14 @@ def build_predictor_task(
     extended already.
     earlier: a sync expert that finds how late each clip's sound is, so that it can be repaired.
     start: a trained predictor to go on from, with its own sizes and basis; else a new one.
-    Raises TrainingError when there are no clips, no two of one person, or clips that `start` does
-    not understand.
+    teacher: a sync expert that sees lip landmarks, for `recipe.sync_weight`.
+    Raises TrainingError when there are no clips, no two of one person, clips that `start` or
+    `teacher` does not understand, or a weight for a teacher that is not there.
     """
     torch.manual_seed(recipe.loop.seed)
     generator = torch.Generator().manual_seed(recipe.loop.seed)
+    if recipe.sync_weight and teacher is None:
+        raise TrainingError("sync_weight needs a sync expert that sees landmarks: name a teacher")
     encoder = read_prepared(prepared)[0].encoder
     train = read_motion_clips(prepared, "train")
     validation = read_motion_clips(prepared, "validation")
@@ -108,7 +115,8 @@ def build_predictor_task(
     shared = (model.basis, model.motion_scale, gates, model.speech_scale)
     groups = MotionGroups(train, *shared, read_silence(prepared))
     test = StyleTest.draw(MotionGroups(validation, *shared), generator)
-    return PredictorTask(model, groups, test, recipe)
+    sync = None if teacher is None else MotionSyncLoss(teacher, model.basis, encoder)
+    return PredictorTask(model, groups, test, recipe, sync)
 
 
 def _new_model(
@@ -166,8 +174,10 @@ class PredictorTask(Task):
         groups: MotionGroups,
         test: StyleTest,
         recipe: PredictorRecipe,
+        sync: MotionSyncLoss | None = None,
     ):
         self.model = self.predictor = model
+        self.sync = sync
         self.groups, self.test, self.recipe = groups, test, recipe
         weight = torch.ones(len(MOVING))
         weight[len(LIPS) :] = _JAW_WEIGHT
@@ -196,6 +206,11 @@ class PredictorTask(Task):
         loss = points + recipe.velocity_weight * velocity
         loss = loss + recipe.closure_weight * closure + recipe.base_weight * plain
         figures = {"points": points, "velocity": velocity, "closure": closure, "base": plain}
+        if self.sync is not None and recipe.sync_weight:
+            with torch.autocast(device.type, enabled=False):
+                sync = self.sync(predicted, target, group.speech.to(device), valid)
+            loss = loss + recipe.sync_weight * sync
+            figures["sync"] = sync
         return loss, {name: value.item() for name, value in figures.items()}
 
     def _points(
