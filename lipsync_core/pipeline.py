@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from . import weights
@@ -20,6 +20,7 @@ from .audio.encoder import SpeechEncoder, load_speech_encoder
 from .audio.features import MINIMUM_SECONDS, encode_speech
 from .checkpoint import load_model
 from .compositing.blending import composite
+from .compositing.occlusion import covers_mouth
 from .compositing.presence import presence
 from .errors import SpeechError
 from .face.alignment import crop_faces
@@ -189,11 +190,13 @@ def lip_sync(
     fitted = fit_clip(clip, speech.duration, settings.policy)
     size = models.renderer.config.crop_size
     track = track_face(models.landmarker, fitted, settings.face, size, on_progress)
+    covered = None if occluder is None else covered_mouths(occluder, track)
     if style is None:
-        style = own_style(models, clip, fitted, track)
+        shown = track if covered is None else replace(track, visible=track.visible & ~covered)
+        style = own_style(models, clip, fitted, shown)
     motion = predict_lip_motion(models.predictor, features, style, settings.strength)
     references = find_references(
-        models.landmarker, models.renderer, fitted, track, motion, reference
+        models.landmarker, models.renderer, fitted, track, motion, reference, covered=covered
     )
     speech = cut(speech, fitted.duration) if settings.policy == "cut" else speech
     return LipSync(models.renderer, fitted, speech, track, motion, references, settings, occluder)
@@ -228,9 +231,10 @@ def find_references(
     motion: LipMotion,
     reference: Clip | None = None,
     on_progress: OnProgress | None = None,
+    covered: Bool[Tensor, " t"] | None = None,
 ) -> References:
     """Reference crops for every frame of `clip` as `motion` wants it to speak: out of `reference`,
-    else out of the clip itself.
+    else out of the clip itself, as far as its mouth is not `covered`.
 
     Only the few frames that were chosen are read.
     """
@@ -240,7 +244,10 @@ def find_references(
         source = reference
         seen = track_face(landmarker, reference, crop_size=size, on_progress=on_progress)
     wanted, lips = reference_lips(renderer, clip, motion, source, seen)
-    choice = choose_references(track, wanted, lips, None if reference is None else seen)
+    if reference is None:
+        choice = choose_references(track, wanted, lips, covered=covered)
+    else:
+        choice = choose_references(track, wanted, lips, seen)
     crops = [
         crop_faces(source.frames(frame, frame + 1), seen.frame_to_crop[frame, None], size)
         for frame in sorted(choice.frames)
@@ -295,6 +302,17 @@ def spans(clip: Clip, frames: range) -> Iterator[slice]:
         start, stop = max(chunk.start, frames.start), min(chunk.stop, frames.stop)
         if start < stop:
             yield slice(start, stop)
+
+
+def covered_mouths(occluder: Clip, track: FaceTrack) -> Bool[Tensor, " t"]:
+    """In which frames something that is white in `occluder` stands before the tracked mouth."""
+    covered = torch.zeros(occluder.frame_count, dtype=torch.bool)
+    for span in chunks(occluder):
+        for frame, mask in enumerate(occluder.frames(span.start, span.stop)[..., 0], span.start):
+            if track.visible[frame]:
+                matrix = track.frame_to_crop[frame].numpy()
+                covered[frame] = covers_mouth(mask.numpy(), matrix, track.crop_size)
+    return covered
 
 
 def first_frames(track: FaceTrack, count: int) -> FaceTrack:

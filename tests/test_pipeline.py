@@ -19,7 +19,14 @@ from lipsync_core.media.audio_file import read_audio
 from lipsync_core.media.file_clip import open_clip
 from lipsync_core.media.mask_clip import mask_clip
 from lipsync_core.media.tensor_clip import TensorClip
-from lipsync_core.pipeline import LipSyncSettings, Models, chunks, lip_sync, read_style
+from lipsync_core.pipeline import (
+    LipSyncSettings,
+    Models,
+    chunks,
+    covered_mouths,
+    lip_sync,
+    read_style,
+)
 from lipsync_core.render.renderer import LipRenderer
 from lipsync_core.types import Audio
 
@@ -202,3 +209,21 @@ def test_cancelling_in_either_pass_leaves_nothing_behind(tmp_path, stage):
         result.write(out, cancel)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["out.mp4"]
     assert out.read_bytes() == b"an older result"
+
+
+def test_a_mouth_behind_a_hand_is_no_reference_and_tells_no_style():
+    clip = talking_clip()
+    hands = torch.zeros(clip.frame_count, HEIGHT, WIDTH)
+    hands[:, HEIGHT // 2 :] = 1  # all below the eyes
+    hands[[7, 8]] = 0
+    bare, hidden = (
+        lip_sync(models(), clip, speech(1.2), LipSyncSettings(), occluder=masks)
+        for masks in (None, mask_clip(hands, clip))
+    )
+    covered = covered_mouths(mask_clip(hands, clip), bare.track)
+    assert (~covered).nonzero()[:, 0].tolist() == [7, 8]
+    assert len(bare.references.features) > len(hidden.references.features) == 2
+    assert not torch.equal(bare.motion.coefficients, hidden.motion.coefficients)
+    few = torch.zeros_like(hands)
+    few[:, :4, :4] = 1
+    assert not covered_mouths(mask_clip(few, clip), bare.track).any()

@@ -121,3 +121,15 @@ def test_a_clip_without_a_face_is_refused():
     hidden = replace(track, visible=torch.zeros(10, dtype=torch.bool))
     with pytest.raises(NoFaceError, match="no frame of the reference clip"):
         choose_references(track, lips(speaking(10)), lips(speaking(10)), hidden)
+
+
+def test_covered_mouths_are_shown_only_if_there_are_no_others():
+    openings = speaking(120)
+    track, covered = face_track(openings), torch.zeros(120, dtype=torch.bool)
+    covered[20:70] = True
+    choice = choose_references(track, lips(openings), lips(openings), covered=covered)
+    assert not covered[list(choice.frames)].any()
+    assert len(choice.frames) >= PER_FRAME
+    everywhere = torch.ones_like(covered)
+    blind = choose_references(track, lips(openings), lips(openings), covered=everywhere)
+    assert blind.frames == own_references(track, openings).frames

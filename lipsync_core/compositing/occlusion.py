@@ -3,10 +3,14 @@
 import numpy as np
 from jaxtyping import Float
 
+from ..crop_geometry import crop_mask
 from .warping import Box
 
 EDGE = 0.02
 """Width of the soft edge outside an occluder, as a fraction of the crop's side."""
+COVERED = 0.03
+"""The share of the re-made region from which on a mouth counts as covered."""
+_COVER_SIZE = 64
 
 
 def clear_of(
@@ -54,3 +58,17 @@ def seen_in_crop(
     covered = cv2.dilate((occluder > 0).astype(np.float32), np.ones((spread, spread), np.uint8))
     crop = cv2.warpAffine(covered, matrix, (size, size), flags=cv2.INTER_LINEAR)
     return (crop == 0).astype(np.float32)
+
+
+def covers_mouth(
+    occluder: Float[np.ndarray, "height width"],
+    frame_to_crop: Float[np.ndarray, "2 3"],
+    crop_size: int,
+) -> bool:
+    """Whether so much stands before the region that is re-made that the frame does not show how
+    the mouth looks. `frame_to_crop` leads to pixels of a crop of `crop_size`."""
+    if not (occluder > 0).any():
+        return False
+    seen = seen_in_crop(occluder, frame_to_crop, crop_size, _COVER_SIZE)
+    mask = crop_mask(_COVER_SIZE).numpy()
+    return float(((1 - seen) * mask).sum()) > COVERED * float(mask.sum())

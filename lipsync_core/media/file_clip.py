@@ -35,8 +35,10 @@ class FileClip(Clip):
     """
 
     def __init__(self, source: Source, start: float = 0.0, duration: float | None = None):
-        if start < 0 or (duration is not None and duration <= 0):
-            raise ValueError(f"start is {start}, duration {duration}: neither may lie before zero")
+        if not 0 <= start < inf or not (duration is None or 0 < duration < inf):
+            raise ValueError(
+                f"start is {start}, duration {duration}: give seconds, neither before zero"
+            )
         self._source = source
         self._index = index = index_pictures(source)
         grid = constant_grid(index.pts, index.time_base, index.last_duration, index.declared_rates)

@@ -1,6 +1,7 @@
 """A part of any clip, as a clip."""
 
 from fractions import Fraction
+from math import isfinite
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +14,8 @@ def trim_clip(clip: Clip, start: float, duration: float | None = None) -> Clip:
 
     Both are rounded to whole frames; at least one is left. ValueError for a start outside.
     """
+    if not isfinite(start) or not isfinite(duration or 0.0):
+        raise ValueError(f"start is {start}, duration {duration}: give seconds")
     first = round(Fraction(start) * clip.fps)
     if not 0 <= first < clip.frame_count:
         raise ValueError(f"start is {start} s; the clip lasts {clip.duration:.2f} s")

@@ -1,6 +1,7 @@
 """Lip motion drawn: how the lips open and spread over time, and what they look like at times."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ def draw_lip_motion(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    if not isfinite(start) or not isfinite(duration):
+        raise ValueError(f"start is {start}, duration {duration}: give seconds")
     first = round(max(start, 0.0) * MOTION_RATE)
     last = first + max(round(duration * MOTION_RATE), 1) if duration > 0 else None
     shown = {name: _part(motion, basis, first, last) for name, motion in motions.items()}

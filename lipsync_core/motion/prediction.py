@@ -1,6 +1,7 @@
 """Lip motion for speech of any length, in windows that equal the whole."""
 
 from collections.abc import Callable
+from math import isfinite
 
 import torch
 from jaxtyping import Float
@@ -23,12 +24,15 @@ class StyledPredictor:
     Its two parts are functions of a stretch of time, and may be called for any stretches that
     hold enough of what is around the steps in question: `encoder_reach` and `decoder_reach`.
 
-    Raises ValueError when style and predictor do not speak of the same encoder and basis.
+    Raises ValueError when style and predictor do not speak of the same encoder and basis, or the
+    strength is no finite number.
     """
 
     def __init__(
         self, predictor: MotionPredictor, style: StyleReference | None = None, strength: float = 1.0
     ):
+        if not isfinite(strength):
+            raise ValueError(f"strength is {strength}: give a number, 1 for the style as seen")
         self.predictor = predictor
         self.strength = strength if style is not None else 0.0
         with torch.no_grad():

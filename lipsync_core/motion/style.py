@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 import torch
 
@@ -61,7 +62,8 @@ def blend_styles(styles: Sequence[StyleReference], shares: Sequence[float]) -> S
     Shares are >= 0 and need not sum to 1; a style of share 0 is left out, so shares (1, 0) give
     the first style itself. Raises ValueError for bad shares, or when encoders or bases differ.
     """
-    if len(styles) != len(shares) or min(shares, default=-1) < 0 or sum(shares) <= 0:
+    good = all(0 <= share < inf for share in shares) and sum(shares) > 0
+    if len(styles) != len(shares) or not good:
         raise ValueError(
             f"{len(styles)} styles and shares {list(shares)}: give one share >= 0 per style, "
             "not all 0"

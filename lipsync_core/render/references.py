@@ -72,16 +72,20 @@ def choose_references(
     wanted: Float[Tensor, "t m"],
     lips: Float[Tensor, "r m"],
     reference: FaceTrack | None = None,
+    covered: Bool[Tensor, " r"] | None = None,
 ) -> ReferenceChoice:
     """References for every frame of `track` among the frames of `reference`, else its own.
 
     `wanted` is the lip motion that each frame of `track` shall show, `lips` that which each frame
     of the reference clip shows. Within one clip a frame never is its own reference, unless the clip
     shows the face only once, and its references are at least 30 frames away where there are enough
-    such, else the farthest. Raises NoFaceError when no frame of the reference clip shows the face.
+    such, else the farthest. `covered` frames show something before the mouth: they are taken only
+    if there are no others. Raises NoFaceError when no frame of the reference clip shows the face.
     """
     source = track if reference is None else reference
     seen = source.visible.nonzero()[:, 0]
+    if covered is not None and (source.visible & ~covered).any():
+        seen = (source.visible & ~covered).nonzero()[:, 0]
     if not len(seen):
         raise NoFaceError(
             "no frame of the reference clip shows the face: give a clip in which it is seen"
