@@ -36,7 +36,12 @@ from .motion.prediction import predict_lip_motion
 from .motion.predictor import MotionPredictor
 from .motion.style import extend_style, make_style_reference
 from .render.motion_windows import motion_windows
-from .render.references import References, choose_references, encode_references
+from .render.references import (
+    PER_FRAME,
+    References,
+    choose_references,
+    encode_references,
+)
 from .render.renderer import LipRenderer
 from .render.rendering import render_lips
 from .types import Audio, Clip, FaceTrack, LipMotion, OnProgress, StyleReference
@@ -70,6 +75,8 @@ class LipSyncSettings:
     steps: int = 1
     """Of the diffusion sampler."""
     seed: int = 0
+    references: int = PER_FRAME
+    """Frames of the reference clip that each frame looks at, 1 to 8."""
 
 
 def load_models(predictor: Path, renderer: Path, folders: Iterable[Path] = ()) -> Models:
@@ -196,7 +203,14 @@ def lip_sync(
         style = own_style(models, clip, fitted, shown)
     motion = predict_lip_motion(models.predictor, features, style, settings.strength)
     references = find_references(
-        models.landmarker, models.renderer, fitted, track, motion, reference, covered=covered
+        models.landmarker,
+        models.renderer,
+        fitted,
+        track,
+        motion,
+        reference,
+        covered=covered,
+        per_frame=settings.references,
     )
     speech = cut(speech, fitted.duration) if settings.policy == "cut" else speech
     return LipSync(models.renderer, fitted, speech, track, motion, references, settings, occluder)
@@ -232,6 +246,7 @@ def find_references(
     reference: Clip | None = None,
     on_progress: OnProgress | None = None,
     covered: Bool[Tensor, " t"] | None = None,
+    per_frame: int = PER_FRAME,
 ) -> References:
     """Reference crops for every frame of `clip` as `motion` wants it to speak: out of `reference`,
     else out of the clip itself, as far as its mouth is not `covered`.
@@ -245,9 +260,9 @@ def find_references(
         seen = track_face(landmarker, reference, crop_size=size, on_progress=on_progress)
     wanted, lips = reference_lips(renderer, clip, motion, source, seen)
     if reference is None:
-        choice = choose_references(track, wanted, lips, covered=covered)
+        choice = choose_references(track, wanted, lips, covered=covered, per_frame=per_frame)
     else:
-        choice = choose_references(track, wanted, lips, seen)
+        choice = choose_references(track, wanted, lips, seen, per_frame=per_frame)
     crops = [
         crop_faces(source.frames(frame, frame + 1), seen.frame_to_crop[frame, None], size)
         for frame in sorted(choice.frames)

@@ -133,3 +133,22 @@ def test_covered_mouths_are_shown_only_if_there_are_no_others():
     everywhere = torch.ones_like(covered)
     blind = choose_references(track, lips(openings), lips(openings), covered=everywhere)
     assert blind.frames == own_references(track, openings).frames
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_as_many_are_looked_at_as_were_asked_for(count):
+    openings = speaking(150)
+    track = face_track(openings)
+    choice = choose_references(track, lips(openings), lips(openings), per_frame=count)
+    assert choice.choice.shape == (150, count)
+    four = own_references(track, openings)
+    shared = min(count, PER_FRAME)
+    assert torch.equal(choice.choice[:, :shared], four.choice[:, :shared]), "the nearest first"
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_another_number_is_refused(count):
+    with pytest.raises(ValueError, match="1 to 8"):
+        choose_references(
+            face_track(speaking(40)), lips(speaking(40)), lips(speaking(40)), per_frame=count
+        )

@@ -85,6 +85,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--alignments", type=Path, help="folder of GRID .align files")
     parser.add_argument("--strength", type=float, default=defaults.strength, help="of the style")
     parser.add_argument("--steps", type=int, default=defaults.steps, help="diffusion steps")
+    parser.add_argument(
+        "--references",
+        type=int,
+        default=defaults.references,
+        help="frames that each rendered one looks at, 1 to 8",
+    )
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--threads", type=int, default=1, help="(default 1: always the same sums)")
     parser.add_argument("--pictures", type=int, default=12, help="clips that the page shows")
@@ -181,7 +187,10 @@ def _bench(
     clips: list[EvaluationClip],
 ) -> Bench:
     settings = LipSyncSettings(
-        strength=arguments.strength, steps=arguments.steps, seed=arguments.seed
+        strength=arguments.strength,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        references=arguments.references,
     )
     return Bench(
         models=load_models(weights["predictor"], weights["renderer"]),
@@ -218,6 +227,7 @@ def _record(
         "settings": {
             "seed": arguments.seed,
             "steps": arguments.steps,
+            "references": arguments.references,
             "strength": arguments.strength,
             "style clips": [path.name for path in arguments.style_clips],
             "alignments": arguments.alignments is not None,

@@ -136,16 +136,19 @@ def next_clips(bench: Bench, clip: EvaluationClip) -> list[EvaluationClip]:
 
 
 def look_up(
-    models: Models, seen: SeenClip, motion: LipMotion, reference: SeenClip | None
+    bench: Bench, seen: SeenClip, motion: LipMotion, reference: SeenClip | None
 ) -> LookedAt:
     """References for every frame of `seen` that is to have the lips of `motion`."""
+    models, per_frame = bench.models, bench.settings.references
     source, pictures = (seen, None) if reference is None else (reference, reference.pictures)
     landmarker, renderer = models.landmarker, models.renderer
-    references = find_references(landmarker, renderer, seen.pictures, seen.track, motion, pictures)
+    references = find_references(
+        landmarker, renderer, seen.pictures, seen.track, motion, pictures, per_frame=per_frame
+    )
     # The same choice again: `references` does not say which frames its pool is made of.
     wanted, lips = reference_lips(renderer, seen.pictures, motion, source.pictures, source.track)
     track = None if reference is None else reference.track
-    choice = choose_references(seen.track, wanted, lips, track)
+    choice = choose_references(seen.track, wanted, lips, track, per_frame=per_frame)
     if not torch.equal(choice.choice, references.choice):
         raise ValueError("references were chosen otherwise than here: they cannot be named")
     return LookedAt(references, source, choice.frames)

@@ -147,8 +147,8 @@ class Controls:
         self.notes[STRANGER] = "no other clip" if stranger is None else stranger.name
         if stranger is None:
             return
-        models, work = self._bench.models, self._work
-        looked = look_up(models, work.seen, work.seen.motion, stranger)
+        work = self._work
+        looked = look_up(self._bench, work.seen, work.seen.motion, stranger)
         crops = self._render(looked)
         found[STRANGER] = self._changes(crops)
         if self._judge is not None:
@@ -195,7 +195,7 @@ class Controls:
 
     def _write(self, motion: LipMotion, kind: str) -> tuple[Talking, Float[Tensor, "t s s 3"]]:
         models, work = self._bench.models, self._work
-        looked = look_up(models, work.seen, motion, work.reference)
+        looked = look_up(self._bench, work.seen, motion, work.reference)
         crops = render(models, work, motion, looked, seed=self._bench.settings.seed)
         return write_crops(self._bench, work, kind, crops), crops
 

@@ -80,7 +80,7 @@ MEASURES = (
 def measure_renderer(bench: Bench, clip: EvaluationClip) -> Finding:
     """The rows of both tables of one clip; one of UNFIT when it cannot be evaluated."""
     work = read_renderer_clip(bench, clip)
-    looked = look_up(bench.models, work.seen, work.seen.motion, work.reference)
+    looked = look_up(bench, work.seen, work.seen.motion, work.reference)
     made = make_crops(bench, work, looked)
     rewritten = write_crops(bench, work, "real", None)
     videos = {name: write_crops(bench, work, name, crops) for name, crops in made.items()}

@@ -23,6 +23,7 @@ POOL = 24
 """Frames of a clip, at most, that are references for its target frames."""
 PER_FRAME = 4
 """References that each target frame looks at."""
+MOST_PER_FRAME = 8
 DISTANCE = 30
 """Frames between a target and its references in the same clip, where the clip is long enough."""
 POSE_WINDOW = 25
@@ -73,15 +74,20 @@ def choose_references(
     lips: Float[Tensor, "r m"],
     reference: FaceTrack | None = None,
     covered: Bool[Tensor, " r"] | None = None,
+    per_frame: int = PER_FRAME,
 ) -> ReferenceChoice:
-    """References for every frame of `track` among the frames of `reference`, else its own.
+    """`per_frame` references, or as many as there are, for every frame of `track` among the frames
+    of `reference`, else its own.
 
     `wanted` is the lip motion that each frame of `track` shall show, `lips` that which each frame
     of the reference clip shows. Within one clip a frame never is its own reference, unless the clip
     shows the face only once, and its references are at least 30 frames away where there are enough
     such, else the farthest. `covered` frames show something before the mouth: they are taken only
-    if there are no others. Raises NoFaceError when no frame of the reference clip shows the face.
+    if there are no others. Raises NoFaceError when no frame of the reference clip shows the face,
+    ValueError where `per_frame` is not 1 to MOST_PER_FRAME.
     """
+    if not 1 <= per_frame <= MOST_PER_FRAME:
+        raise ValueError(f"{per_frame} references for a frame: 1 to {MOST_PER_FRAME} can be used")
     source = track if reference is None else reference
     seen = source.visible.nonzero()[:, 0]
     if covered is not None and (source.visible & ~covered).any():
@@ -93,7 +99,7 @@ def choose_references(
     poses = crop_poses(source)
     pool = seen[_spread(torch.cat([lips[seen], POSE_SCALE * poses[seen]], 1))]
     distance = mouth_distance(wanted, lips[pool], _smoothed(crop_poses(track)), poses[pool])
-    count = min(PER_FRAME, len(pool))
+    count = min(per_frame, len(pool))
     allowed = torch.ones(distance.shape, dtype=torch.bool)
     if reference is None:
         allowed = _far_in_time(pool, len(wanted), count)
