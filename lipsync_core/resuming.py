@@ -27,7 +27,8 @@ def job_of(work: LipSync, source: str) -> str:
     That is the text itself (a file's SHA-256, where it was trimmed), what the first pass found, the
     settings and the renderer's weights.
     """
-    digest = hashlib.sha256(f"{source} {work.clip.frame_count} {work.settings}".encode())
+    clip, settings = work.clip, work.settings
+    digest = hashlib.sha256(f"{source} {clip.frame_count} {clip.coding} {settings}".encode())
     track, motion, references = work.track, work.motion, work.references
     found = [track.landmarks, track.frame_to_crop, track.visible, motion.coefficients]
     found += [references.features, references.choice, references.usable, references.distance]
@@ -50,7 +51,7 @@ def write_resumably(
             clip = work.clip
             with store.adding(names[-1]) as part:
                 watched = frames if watch is None else watch(frames, piece.start)
-                write_clip(part, watched, clip.fps, clip.height, clip.width)
+                write_clip(part, watched, clip.fps, clip.height, clip.width, coding=clip.coding)
     found = [file for name in names if (file := store.find(name)) is not None]
     join_clips(path, found, work.clip.fps, work.speech, TAGS)
     store.discard(job)

@@ -10,8 +10,10 @@ from test_pipeline import models, speech, talking_clip
 from lipsync_core import resuming
 from lipsync_core.media.file_clip import open_clip
 from lipsync_core.media.piece_store import PieceStore
+from lipsync_core.media.tensor_clip import TensorClip
 from lipsync_core.pipeline import LipSync, LipSyncSettings, lip_sync
 from lipsync_core.resuming import job_of, write_resumably
+from lipsync_core.types import PictureCoding
 
 COUNT = 25
 
@@ -77,3 +79,14 @@ def test_whatever_decides_the_pictures_decides_the_job():
         job_of(replace(work(), motion=changed), "a"),
     ]
     assert len({same, *others}) == 4
+
+
+@pytest.mark.parametrize("coding", [PictureCoding(5, 6, 6), PictureCoding(9, 9, 18, True, True)])
+def test_joined_pieces_are_coded_as_the_video_was(tmp_path, coding):
+    clip = TensorClip(work().clip.frames(0, COUNT), work().clip.fps)
+    clip.coding = coding
+    coded = replace(work(), clip=clip)
+    assert job_of(coded, "a") != job_of(work(), "a")
+    write_resumably(tmp_path / "out.mp4", coded, PieceStore(tmp_path / "p"), job_of(coded, "a"))
+    whole = open_clip(tmp_path / "out.mp4")
+    assert (whole.coding, whole.frame_count) == (coding, COUNT)
