@@ -343,4 +343,4 @@ def first_frames(track: FaceTrack, count: int) -> FaceTrack:
 
 def cut(audio: Audio, duration: float) -> Audio:
     """The first `duration` seconds."""
-    return replace(audio, waveform=audio.waveform[: round(duration * audio.sample_rate)])
+    return audio.samples(0, round(duration * audio.sample_rate))

@@ -29,15 +29,22 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Audio:
-    """Mono sound: samples in [-1, 1]."""
+    """Sound as it is listened to, in one channel: samples in [-1, 1]."""
 
     waveform: Float[Tensor, " n"]
     sample_rate: int
+    channels: Float[Tensor, "c n"] | None = None
+    """Those that `waveform` is the mean of, where there are several: what is written to files."""
 
     @property
     def duration(self) -> float:
         """Seconds."""
         return self.waveform.shape[0] / self.sample_rate
+
+    def samples(self, start: int, stop: int) -> "Audio":
+        """Samples start <= i < stop, of all channels."""
+        channels = None if self.channels is None else self.channels[:, start:stop]
+        return replace(self, waveform=self.waveform[start:stop], channels=channels)
 
 
 @dataclass(frozen=True)

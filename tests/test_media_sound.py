@@ -1,4 +1,4 @@
-"""Sound of any file as mono samples; resampling."""
+"""Sound of any file as one channel and as it is; resampling."""
 
 from fractions import Fraction
 
@@ -9,6 +9,8 @@ from synthetic_media import clicks, first_click, tone, write_numbered_video, wri
 
 from lipsync_core.errors import MediaError
 from lipsync_core.media.audio_file import read_audio, resample
+from lipsync_core.media.file_clip import open_clip
+from lipsync_core.media.writing import write_clip
 from lipsync_core.types import Audio
 
 
@@ -105,3 +107,50 @@ def test_samples_are_in_range_at_full_scale(tmp_path):
     loud = Audio(torch.tensor([1.0, -1.0] * 400), 8000)
     heard = read_audio(write_sound(tmp_path / "loud.wav", loud, "pcm_s16le"))
     assert np.abs(heard.waveform.numpy()).max() <= 1.0
+
+
+def loud(count: int, rate: int = 44100) -> Audio:
+    """A tone that every channel has at half the loudness of the one before."""
+    sound = tone(440, 0.8, rate)
+    channels = torch.stack([sound.waveform / 2**i for i in range(count)])
+    return Audio(channels.mean(dim=0), rate, channels if count > 1 else None)
+
+
+def loudness(audio: Audio) -> list[float]:
+    channels = audio.waveform[None] if audio.channels is None else audio.channels
+    return [float(channel[8000:16000].std()) for channel in channels]
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_channels_are_written_as_they_are(tmp_path, count):
+    sound = loud(count)
+    frames = [torch.zeros(20, 32, 32, 3)]
+    write_clip(tmp_path / "out.mp4", frames, Fraction(25), 32, 32, sound)
+    heard = read_audio(tmp_path / "out.mp4")
+    # AAC cuts the low-frequency channel of 5.1 off above 120 Hz.
+    kept = [i for i in range(count) if (count, i) != (6, 3)]
+    found, given = loudness(heard), loudness(sound)
+    assert len(found) == count
+    assert [found[i] for i in kept] == pytest.approx([given[i] for i in kept], rel=0.05, abs=2e-3)
+    between = open_clip(tmp_path / "out.mp4", start=0.2).audio()
+    assert between is not None and len(loudness(between)) == count
+
+
+def test_another_number_of_channels_is_written_as_one(tmp_path):
+    sound = loud(3)
+    write_clip(tmp_path / "out.mp4", [torch.zeros(20, 32, 32, 3)], Fraction(25), 32, 32, sound)
+    heard = read_audio(tmp_path / "out.mp4")
+    assert heard.channels is None
+    assert loudness(heard) == pytest.approx([float(sound.waveform[8000:16000].std())], rel=0.05)
+
+
+def test_channels_are_cut_and_resampled_with_the_waveform():
+    sound = loud(2)
+    part = sound.samples(1000, 30000)
+    assert part.channels is not None and part.channels.shape == (2, 29000)
+    assert torch.allclose(part.channels.mean(dim=0), part.waveform)
+    slower = resample(part, 16000)
+    assert slower.channels is not None and slower.channels.shape[1] == len(slower.waveform)
+    assert torch.allclose(slower.channels.mean(dim=0), slower.waveform, atol=1e-6)
+    alone = resample(Audio(part.waveform, 44100), 16000)
+    assert torch.allclose(alone.waveform, slower.waveform, atol=1e-4)

@@ -66,4 +66,5 @@ def _checked(audio: Audio) -> Float[Tensor, " n"]:
             "the audio holds NaN or infinite samples: export it again, "
             "or take out the filter that made them"
         )
-    return resample(audio, SAMPLE_RATE).waveform.detach().cpu().float()
+    heard = Audio(audio.waveform, audio.sample_rate)  # the channels of its own are for files
+    return resample(heard, SAMPLE_RATE).waveform.detach().cpu().float()

@@ -1,13 +1,14 @@
-"""The sound of any file that FFmpeg reads, as mono samples; and resampling."""
+"""The sound of any file that FFmpeg reads, as one channel and as it is; and resampling."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
+from torch import Tensor
 
 from ..errors import MediaError
 from ..types import Audio
@@ -24,14 +25,19 @@ _LARGEST_JITTER = Fraction(1, 20)
 class SoundBlock:
     """Some samples of a file, and where they belong."""
 
-    samples: Float32[np.ndarray, " n"]
+    samples: Float32[np.ndarray, "c n"]
     start: int
     """The place of the first one, in samples from the container's time zero; may be negative."""
     sample_rate: int
 
+    @property
+    def end(self) -> int:
+        """The place after the last sample."""
+        return self.start + self.samples.shape[1]
+
 
 def read_audio(path: Source) -> Audio:
-    """The first sound track of an audio or video file, channels averaged, at the file's own rate.
+    """The first sound track of an audio or video file, at the file's own rate.
 
     Begins with the track's first sample; gaps in its time stamps become silence. MediaError for
     a file that cannot be read, has no sound, or has none that can be decoded.
@@ -40,8 +46,8 @@ def read_audio(path: Source) -> Audio:
     if not blocks:
         raise MediaError(f"{source_name(path)} holds no sound. Use a file with a sound track.")
     first = blocks[0].start
-    end = max(block.start + len(block.samples) for block in blocks)
-    return Audio(_laid_out(blocks, first, end - first), blocks[0].sample_rate)
+    end = max(block.end for block in blocks)
+    return _audio(_laid_out(blocks, first, end - first), blocks[0].sample_rate)
 
 
 def audio_between(source: Source, start: Fraction, duration: Fraction) -> Audio | None:
@@ -55,25 +61,30 @@ def audio_between(source: Source, start: Fraction, duration: Fraction) -> Audio 
         sample_rate = block.sample_rate
         if block.start >= (start + duration) * sample_rate:
             break
-        if block.start + len(block.samples) > start * sample_rate:
+        if block.end > start * sample_rate:
             kept.append(block)
     if not sample_rate:
         return None
     first, count = round(start * sample_rate), round(duration * sample_rate)
-    return Audio(_laid_out(kept, first, count), sample_rate)
+    return _audio(_laid_out(kept, first, count), sample_rate)
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:
     """The same sound at another rate, its duration kept to the nearest sample."""
     if audio.sample_rate == sample_rate or audio.waveform.numel() == 0:
-        return Audio(audio.waveform, sample_rate)
+        return replace(audio, sample_rate=sample_rate)
+    if audio.channels is not None:
+        return _audio(_resampled(audio.channels, audio.sample_rate, sample_rate), sample_rate)
+    return Audio(_resampled(audio.waveform, audio.sample_rate, sample_rate), sample_rate)
+
+
+def _resampled(samples: Float[Tensor, "*c n"], given: int, wanted: int) -> Float[Tensor, "*c m"]:
     import librosa
 
-    samples = audio.waveform.detach().cpu().float().numpy()
-    resampled = librosa.resample(samples, orig_sr=audio.sample_rate, target_sr=sample_rate)
-    length = round(Fraction(len(samples) * sample_rate, audio.sample_rate))
-    resampled = librosa.util.fix_length(resampled, size=length)
-    return Audio(torch.from_numpy(resampled), sample_rate)
+    known = samples.detach().cpu().float().numpy()
+    resampled = librosa.resample(known, orig_sr=given, target_sr=wanted)
+    length = round(Fraction(known.shape[-1] * wanted, given))
+    return torch.from_numpy(librosa.util.fix_length(resampled, size=length))
 
 
 def sound_blocks(source: Source) -> Iterator[SoundBlock]:
@@ -97,8 +108,8 @@ def sound_blocks(source: Source) -> Iterator[SoundBlock]:
                         f"to {frame.sample_rate} Hz half way. Re-encode it at one rate."
                     )
                 sample_rate = frame.sample_rate
-                block = SoundBlock(_mono(frame), _place(frame, end), sample_rate)
-                end = block.start + len(block.samples)
+                block = SoundBlock(_samples(frame), _place(frame, end), sample_rate)
+                end = block.end
                 yield block
 
 
@@ -111,8 +122,8 @@ def _place(frame: "av.AudioFrame", end: int | None) -> int:
     return end if end is not None and near else stamp
 
 
-def _mono(frame: "av.AudioFrame") -> Float32[np.ndarray, " n"]:
-    """Samples in [-1, 1], channels averaged."""
+def _samples(frame: "av.AudioFrame") -> Float32[np.ndarray, "c n"]:
+    """Samples in [-1, 1]."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, len(frame.layout.channels)).T
@@ -120,14 +131,25 @@ def _mono(frame: "av.AudioFrame") -> Float32[np.ndarray, " n"]:
         samples = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
         samples = samples / np.float32(2 ** (8 * samples.itemsize - 1))
-    return samples.mean(axis=0, dtype=np.float32)
+    return samples.astype(np.float32, copy=False)
 
 
-def _laid_out(blocks: list[SoundBlock], first: int, count: int) -> torch.Tensor:
-    """`count` samples from place `first` on; silence where no block is."""
-    samples = np.zeros(count, np.float32)
+def _audio(channels: Float[Tensor, "c n"], sample_rate: int) -> Audio:
+    if len(channels) == 1:
+        return Audio(channels[0], sample_rate)
+    return Audio(channels.mean(dim=0), sample_rate, channels)
+
+
+def _laid_out(blocks: list[SoundBlock], first: int, count: int) -> Float[Tensor, "c n"]:
+    """`count` samples from place `first` on; silence where no block is. A track whose number of
+    channels changes is one channel."""
+    numbers = {len(block.samples) for block in blocks}
+    samples = np.zeros((numbers.pop() if len(numbers) == 1 else 1, count), np.float32)
     for block in blocks:
-        start, stop = block.start - first, block.start - first + len(block.samples)
-        inside = block.samples[max(0, -start) : max(0, len(block.samples) - max(0, stop - count))]
-        samples[max(0, start) : max(0, start) + len(inside)] = inside
+        start, stop = block.start - first, block.end - first
+        length = block.samples.shape[1]
+        inside = block.samples[:, max(0, -start) : max(0, length - max(0, stop - count))]
+        if len(inside) > len(samples):
+            inside = inside.mean(axis=0, keepdims=True)
+        samples[:, max(0, start) : max(0, start) + inside.shape[1]] = inside
     return torch.from_numpy(samples)

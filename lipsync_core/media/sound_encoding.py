@@ -14,18 +14,24 @@ if TYPE_CHECKING:
 # ISO/IEC 14496-3, table 1.18: the rates AAC knows.
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _BLOCK = 1024
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 
 
 class SoundEncoder:
-    """One mono AAC stream of a container, fed as far as the pictures have come."""
+    """One AAC stream of a container, fed as far as the pictures have come: mono, stereo or 5.1 as
+    the sound is, else mono."""
 
     def __init__(self, container: "av.container.OutputContainer", audio: Audio):
         """Adds the stream; ValueError when the sound holds samples that are not finite."""
-        self._container, self._audio = container, encodable(audio)
-        rate = self._audio.sample_rate
-        self._stream = container.add_stream("aac", rate=rate, layout="mono")
+        self._container, audio = container, encodable(audio)
+        rate = self._rate = audio.sample_rate
+        known = audio.channels is not None and len(audio.channels) in _LAYOUTS
+        self._channels = audio.channels if known else audio.waveform[None]
+        self._layout = _LAYOUTS[len(self._channels)]
+        self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
         # The most AAC takes per block is 6144 bits for a channel: 6 bits a sample.
-        self._stream.bit_rate = min(160_000, 6 * rate)
+        most = {"mono": 160_000, "stereo": 256_000, "5.1": 512_000}[self._layout]
+        self._stream.bit_rate = min(most, 6 * rate * len(self._channels))
         self._stream.codec_context.time_base = Fraction(1, rate)
         self._written = 0
 
@@ -33,16 +39,17 @@ class SoundEncoder:
         """Encodes blocks that begin before `until` seconds; all that is left for None."""
         import av
 
-        rate, samples = self._audio.sample_rate, self._audio.waveform
-        while self._written < len(samples):
+        rate = self._rate
+        while self._written < self._channels.shape[1]:
             if until is not None and self._written >= until * rate:
                 return
-            block = samples[self._written : self._written + _BLOCK]
-            frame = av.AudioFrame.from_ndarray(block[None].numpy(), "fltp", "mono")
+            block = self._channels[:, self._written : self._written + _BLOCK]
+            samples = block.contiguous().numpy()
+            frame = av.AudioFrame.from_ndarray(samples, "fltp", self._layout)
             frame.sample_rate = rate
             frame.pts, frame.time_base = self._written, Fraction(1, rate)
             self._container.mux(self._stream.encode(frame))
-            self._written += len(block)
+            self._written += block.shape[1]
 
     def finish(self) -> None:
         """Encodes what is left, and what the encoder still holds."""
@@ -54,7 +61,8 @@ def encodable(audio: Audio) -> Audio:
     """Finite float32 samples on the CPU, at a rate that AAC knows."""
     rate = next((rate for rate in _RATES if rate >= audio.sample_rate), _RATES[-1])
     audio = resample(audio, rate)
-    waveform = audio.waveform.detach().cpu().to(torch.float32).contiguous()
+    waveform = audio.waveform.detach().cpu().to(torch.float32)
     if not bool(waveform.isfinite().all()):
         raise ValueError("the sound holds samples that are not finite")
-    return Audio(waveform, rate)
+    channels = audio.channels
+    return Audio(waveform, rate, None if channels is None else channels.detach().cpu().float())

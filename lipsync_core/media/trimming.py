@@ -46,4 +46,4 @@ class TrimmedClip(Clip):
             return None
         begin = round(self._first / self.fps * whole.sample_rate)
         count = round(self.frame_count / self.fps * whole.sample_rate)
-        return Audio(whole.waveform[begin : begin + count], whole.sample_rate)
+        return whole.samples(begin, begin + count)

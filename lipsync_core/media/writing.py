@@ -54,7 +54,8 @@ class ClipWriter:
     ones keep 10 bits, as H.264 High 10 (Chrome and desktop players show it, Firefox and Safari may
     not); else 8. Even sizes are stored as 4:2:0, which plays everywhere; H.264 has no odd sizes in
     4:2:0, so those are stored as 4:4:4, at their exact size, which browsers other than Firefox and
-    most players show. Sound is mono; rates that AAC lacks are raised to the next one.
+    most players show. Sound keeps its channels if they are one, two or six; rates that AAC
+    lacks are raised to the next one.
 
     `tags` go into the container ("title", "comment", "description", ...). Everything is written
     beside `path` under another name and renamed at the end of the `with`: an exception in it
