@@ -1,18 +1,22 @@
 // Opens a workflow in a headless browser, in a running ComfyUI, and saves what the browser makes of it.
 //
-//   node tools/author_workflow.mjs URL WORKFLOW.json [--ui OUT.json] [--api OUT.json] [--png OUT.png]
+//   node tools/author_workflow.mjs URL WORKFLOW.json... [--ui F] [--api F] [--again F] [--png F]
 //                          [--run] [--node-pngs FOLDER]
 //
 // WORKFLOW.json is in either of ComfyUI's formats. --ui writes the graph as the browser saves it (what
-// belongs in workflows/), --api what the browser would queue, --png a picture of the whole graph.
+// belongs in workflows/), --api what the browser would queue, --again what it would queue after it has
+// opened that, --png a picture of the whole graph. F is a file or, for several workflows, a folder.
 // --node-pngs writes a picture of each node, FOLDER/TYPE.png; --run runs the graph first, so that the
 // nodes show what they made.
 // To write a workflow: put down the API format by hand, { "1": { "class_type": ..., "inputs": ... } },
 // start `python3 tools/host.py serve --port 8199`, and run this with URL http://127.0.0.1:8199.
 // Nodes are then laid out by the browser; "_meta": { "title": ..., "pos": [x, y], "size": [w, h] }
-// beside a node's inputs places it. A graph that has been saved by the browser keeps its layout.
+// beside a node's inputs places it, "mode": 4 bypasses it, and "widgets" holds the values of a node
+// of the browser's own, such as PrimitiveNode. "_groups": [{ "title", "bounding", "color" }] beside the
+// nodes draws frames around them. A graph that has been saved by the browser keeps its layout.
 //
-// Prints a report as JSON: { nodes, missing, errors }; ends with code 1 if a node type is missing.
+// Prints a report as JSON: { errors, workflows: { NAME: { nodes, missing, overlapping } } }; ends with
+// code 1 if a node type is missing.
 // Needs what browser.mjs needs.
 
 import fs from 'node:fs';
@@ -27,9 +31,10 @@ async function load(workflow) {
     await window.app.loadGraphData(workflow, true, true, 'workflow');
     return;
   }
-  await window.app.loadApiJson(workflow, 'workflow');
+  const { _groups: groups = [], ...nodes } = workflow;
+  await window.app.loadApiJson(nodes, 'workflow');
   window.app.graph.arrange(60);
-  for (const [number, { _meta }] of Object.entries(workflow)) {
+  for (const [number, { _meta }] of Object.entries(nodes)) {
     const node = window.app.graph.getNodeById(number);
     if (!node) continue; // of a missing type
     // a seed that stays: the first run of a saved workflow gives what its picture shows
@@ -38,6 +43,13 @@ async function load(workflow) {
     if (_meta?.title) node.title = _meta.title;
     if (_meta?.size) node.setSize(_meta.size);
     if (_meta?.pos) node.pos = _meta.pos;
+    if (_meta?.mode) node.mode = _meta.mode;
+    _meta?.widgets?.forEach((value, index) => { node.widgets[index].value = value; });
+  }
+  for (const described of groups) {
+    const group = new window.LiteGraph.LGraphGroup(described.title);
+    group.configure({ font_size: 24, flags: {}, ...described });
+    window.app.graph.add(group);
   }
 }
 
@@ -45,24 +57,45 @@ async function load(workflow) {
 function missingTypes(workflow) {
   const known = window.LiteGraph.registered_node_types;
   const subgraphs = (workflow.definitions?.subgraphs ?? []).map((subgraph) => subgraph.id);
-  const types = (workflow.nodes ?? Object.values(workflow)).map((node) => node.type ?? node.class_type);
+  const { _groups, ...nodes } = workflow;
+  const types = (workflow.nodes ?? Object.values(nodes)).map((node) => node.type ?? node.class_type);
   return [...new Set(types.filter((type) => !(type in known) && !subgraphs.includes(type)))];
 }
 
-// Runs inside the page. Scale and offset are set by hand: the browser's own "fit view" is animated.
-function showWholeGraph() {
+// Runs inside the page: pairs of nodes that lie on each other, as they are shown now.
+function overlapping() {
+  const TITLE = 30;
   const nodes = window.app.graph._nodes;
-  const left = Math.min(...nodes.map((node) => node.pos[0]));
-  const top = Math.min(...nodes.map((node) => node.pos[1] - 40));
-  const width = Math.max(...nodes.map((node) => node.pos[0] + node.size[0])) - left;
-  const height = Math.max(...nodes.map((node) => node.pos[1] + node.size[1])) - top;
+  const boxes = nodes.map((node) => [
+    node.pos[0], node.pos[1] - TITLE, node.pos[0] + node.size[0], node.pos[1] + node.size[1]]);
+  const apart = (a, b) => a[0] >= b[2] || b[0] >= a[2] || a[1] >= b[3] || b[1] >= a[3];
+  return nodes.flatMap((node, i) => nodes.slice(i + 1)
+    .filter((_, j) => !apart(boxes[i], boxes[i + 1 + j])).map((other) => [node.title, other.title]));
+}
+
+// Runs inside the page. Scale and offset are set by hand: the browser's own "fit view" is animated.
+// Returns where the graph is on the screen.
+function showWholeGraph() {
+  const MARGIN = 20; // pixels around the graph
+  const boxes = [
+    ...window.app.graph._nodes.map(({ pos, size }) => [pos[0], pos[1] - 30, pos[0] + size[0], pos[1] + size[1]]),
+    ...window.app.graph._groups.map(({ pos, size }) => [pos[0], pos[1], pos[0] + size[0], pos[1] + size[1]])];
+  const [left, top] = [0, 1].map((side) => Math.min(...boxes.map((box) => box[side])));
+  const [right, bottom] = [2, 3].map((side) => Math.max(...boxes.map((box) => box[side])));
+  const [width, height] = [right - left, bottom - top];
   const view = { width: window.innerWidth, height: window.innerHeight };
-  const scale = Math.min(1.2, (0.88 * view.width) / width, (0.76 * view.height) / height);
+  const scale = Math.min(1, (0.88 * view.width) / width, (0.8 * view.height) / height);
   const { ds } = window.app.canvas;
   ds.scale = scale;
   ds.offset[0] = (view.width / scale - width) / 2 - left;
   ds.offset[1] = (view.height / scale - height) / 2 - top;
   window.app.canvas.setDirty(true, true);
+  return {
+    x: (view.width - scale * width) / 2 - MARGIN,
+    y: (view.height - scale * height) / 2 - MARGIN,
+    width: scale * width + 2 * MARGIN,
+    height: scale * height + 2 * MARGIN,
+  };
 }
 
 // Runs inside the page: queues the graph and waits until it is done.
@@ -71,7 +104,8 @@ function run() {
     const { api } = window.app;
     api.addEventListener('execution_success', () => resolve());
     for (const failure of ['execution_error', 'execution_interrupted']) {
-      api.addEventListener(failure, ({ detail }) => reject(new Error(detail.exception_message ?? failure)));
+      api.addEventListener(failure, ({ detail }) =>
+        reject(new Error(`${detail.node_type}: ${detail.exception_message ?? failure}`)));
     }
     window.app.queuePrompt(0).then(() => {
       const refused = window.app.lastNodeErrors ?? {};
@@ -119,38 +153,61 @@ async function writeNodePictures(page, folder, count) {
   }
 }
 
+async function writeGraphPicture(page, file) {
+  await page.setViewportSize({ width: 2200, height: 1500 });
+  await page.evaluate(showWholeGraph);
+  await page.waitForTimeout(800); // two frames are not enough for previews and fonts
+  await page.screenshot({ path: file, clip: await page.evaluate(showWholeGraph) });
+}
+
 function writeJson(file, content) {
   fs.writeFileSync(file, JSON.stringify(content, null, 2) + '\n');
+}
+
+// Opens one workflow, writes what is asked for, returns its report. `target` names the output files.
+async function author(page, workflow, options, target) {
+  const queued = () => page.evaluate(async () => (await window.app.graphToPrompt()).output);
+  const missing = await page.evaluate(missingTypes, workflow);
+  await page.evaluate(load, workflow);
+  const nodes = await page.evaluate(() => window.app.graph._nodes.length);
+  if (options.run) await page.evaluate(run);
+  if (options.ui) {
+    writeJson(target(options.ui, 'json'), await page.evaluate(() => window.app.graph.serialize()));
+  }
+  if (options.png) await writeGraphPicture(page, target(options.png, 'png'));
+  const report = { nodes, missing, overlapping: await page.evaluate(overlapping) };
+  if (options['node-pngs']) await writeNodePictures(page, options['node-pngs'], nodes);
+  if (options.api || options.again) {
+    const api = await queued();
+    if (options.api) writeJson(target(options.api, 'json'), api);
+    if (options.again) {
+      await page.evaluate(load, api);
+      writeJson(target(options.again, 'json'), await queued());
+    }
+  }
+  return report;
 }
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    ui: { type: 'string' }, api: { type: 'string' }, png: { type: 'string' },
+    ui: { type: 'string' }, api: { type: 'string' }, again: { type: 'string' }, png: { type: 'string' },
     run: { type: 'boolean' }, 'node-pngs': { type: 'string' },
   },
 });
-if (positionals.length !== 2) {
-  console.error('usage: author_workflow.mjs URL WORKFLOW.json [--ui F] [--api F] [--png F] [--run] [--node-pngs D]');
+const [url, ...inputs] = positionals;
+if (!inputs.length) {
+  console.error('usage: author_workflow.mjs URL WORKFLOW.json... [--ui F] [--api F] [--again F] [--png F] '
+    + '[--run] [--node-pngs D]');
   process.exit(2);
 }
-const [url, input] = positionals;
-const workflow = JSON.parse(fs.readFileSync(input, 'utf8'));
 await withComfyUI(url, async (page, errors) => {
-  const missing = await page.evaluate(missingTypes, workflow);
-  await page.evaluate(load, workflow);
-  const nodes = await page.evaluate(() => window.app.graph._nodes.length);
-  if (options.run) await page.evaluate(run);
-  if (options.ui) writeJson(options.ui, await page.evaluate(() => window.app.graph.serialize()));
-  if (options.api) {
-    writeJson(options.api, await page.evaluate(async () => (await window.app.graphToPrompt()).output));
+  const workflows = {};
+  for (const input of inputs) {
+    const name = path.basename(input, '.json');
+    const target = (given, ending) => (inputs.length > 1 ? path.join(given, `${name}.${ending}`) : given);
+    workflows[name] = await author(page, JSON.parse(fs.readFileSync(input, 'utf8')), options, target);
   }
-  if (options.png) {
-    await page.evaluate(showWholeGraph);
-    await page.waitForTimeout(800); // two frames are not enough for previews and fonts
-    await page.screenshot({ path: options.png });
-  }
-  if (options['node-pngs']) await writeNodePictures(page, options['node-pngs'], nodes);
-  console.log(JSON.stringify({ nodes, missing, errors }, null, 2));
-  process.exitCode = missing.length ? 1 : 0;
+  console.log(JSON.stringify({ errors, workflows }, null, 2));
+  process.exitCode = Object.values(workflows).some(({ missing }) => missing.length) ? 1 : 0;
 });

@@ -16,6 +16,8 @@ const QUIET = {
   'Comfy.TutorialCompleted': true,
   'Comfy.Minimap.Visible': false,
   'Comfy.NodeBadge.NodeSourceBadgeMode': 'None',
+  'Comfy.Graph.CanvasInfo': false,
+  'LiteGraph.Canvas.MinFontSizeForLOD': 0, // letters stay, however small
 };
 
 function chromiumPath() {

