@@ -5,8 +5,8 @@
 Random weights, no file is read: time and operations depend on shapes alone. Contenders take turns
 over several rounds in one process, so that what else the machine does hits all alike: ratios are
 what counts, seconds are this machine's. One untimed pass each, which counts operations, comes
-first. A frame is a face of 256 x 256 pixels; ours also at its own 128. Whisper, which all three
-use, is left out of all three.
+first. A frame is a face of 256 x 256 pixels, for our renderer of small faces one of 128. Whisper,
+which all three use, is left out of all three.
 
 MuseTalk 1.5 (https://github.com/TMElyralab/MuseTalk: train_codes/musetalk.json, VAE as
 sd-vae-ft-mse): one pass of Stable Diffusion 1's U-Net on 32 x 32 latents, 8 channels in (masked and
@@ -22,9 +22,8 @@ multiplied by 40. diffusers' UNetMotionModel stands in for its U-Net: likewise t
 self-attentions per motion module, but GEGLU feed-forward and transformer depth are diffusers' own.
 DeepCache, which its inference script may switch on, is not counted.
 
-Ours: the architecture of the shipped renderer (weights/lip_renderer_128.safetensors, header only),
-and the same with crop_size 256, through `render_lips` itself: encode, sample in one step, decode,
-blend. References are encoded once per clip and left out, as are face detection and compositing of
+Ours: the architectures of the shipped renderers (weights/lip_renderer_*.safetensors, headers only),
+through `render_lips` itself: encode, sample in one step, decode, blend. References are encoded once per clip and left out, as are face detection and compositing of
 all contenders.
 
 Operations are those of products and convolutions that torch.utils.flop_counter counts, multiply and
@@ -40,7 +39,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,18 +214,18 @@ def ours(config: LipRendererConfig) -> Contender:
     return Contender([renderer], {"render": Part(run, 1 / OUR_FRAMES)})
 
 
-def shipped_config() -> LipRendererConfig:
-    stored = read_header(SHIPPED / "lip_renderer_128.safetensors").config
-    return LipRendererConfig(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-    )
+def shipped_configs() -> dict[int, LipRendererConfig]:
+    """Crop size -> config of the shipped renderer for it, the largest first."""
+    stored = [read_header(path).config for path in SHIPPED.glob("lip_renderer_*.safetensors")]
+    plain = ({k: tuple(v) if isinstance(v, list) else v for k, v in c.items()} for c in stored)
+    found = {config.crop_size: config for config in (LipRendererConfig(**c) for c in plain)}
+    return dict(sorted(found.items(), reverse=True))
 
 
 def builders(widths: Widths, dtype: torch.dtype) -> dict[str, Callable[[], Contender]]:
-    config = shipped_config()
-    return {
-        "ours 128": lambda: ours(config),
-        "ours 256": lambda: ours(replace(config, crop_size=256)),
+    """The first contender is what the others are compared with."""
+    own = {f"ours {n}": partial(ours, config) for n, config in shipped_configs().items()}
+    return own | {
         "MuseTalk 1.5 shape": lambda: musetalk(widths, dtype),
         "LatentSync 1.5 shape": lambda: latentsync(widths, dtype),
     }

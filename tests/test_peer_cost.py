@@ -74,8 +74,11 @@ def test_ours_runs_and_the_table_compares_with_the_first():
     assert len(measured["ours"]) == 2 and min(measured["ours"]) > 0
 
 
-def test_the_shipped_architecture_is_the_one_measured():
-    config = peer_cost.shipped_config()
-    assert config.crop_size == 128 and isinstance(config.widths, tuple)
+def test_the_shipped_architectures_are_the_ones_measured():
+    configs = peer_cost.shipped_configs()
+    assert 128 in configs and list(configs) == sorted(configs, reverse=True)
+    assert all(config.crop_size == size for size, config in configs.items())
+    assert all(isinstance(config.widths, tuple) for config in configs.values())
     names = list(peer_cost.builders(TINY, torch.float32))
-    assert names == ["ours 128", "ours 256", "MuseTalk 1.5 shape", "LatentSync 1.5 shape"]
+    own = [f"ours {size}" for size in configs]
+    assert names == [*own, "MuseTalk 1.5 shape", "LatentSync 1.5 shape"]
