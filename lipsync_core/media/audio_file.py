@@ -37,7 +37,8 @@ class SoundBlock:
 
 
 def read_audio(path: Source) -> Audio:
-    """The first sound track of an audio or video file, at the file's own rate.
+    """The first sound track of an audio or video file, at the file's own rate; one channel where
+    their number changes.
 
     Begins with the track's first sample; gaps in its time stamps become silence. MediaError for
     a file that cannot be read, has no sound, or has none that can be decoded.
@@ -45,9 +46,13 @@ def read_audio(path: Source) -> Audio:
     blocks = list(sound_blocks(path))
     if not blocks:
         raise MediaError(f"{source_name(path)} holds no sound. Use a file with a sound track.")
-    first = blocks[0].start
-    end = max(block.end for block in blocks)
-    return _audio(_laid_out(blocks, first, end - first), blocks[0].sample_rate)
+    first, rate = blocks[0].start, blocks[0].sample_rate
+    numbers = {len(block.samples) for block in blocks}
+    channels = numbers.pop() if len(numbers) == 1 else 1
+    samples = np.zeros((channels, max(block.end for block in blocks) - first), np.float32)
+    for block in blocks:
+        _lay(block, samples, first)
+    return _audio(torch.from_numpy(samples), rate)
 
 
 def audio_between(source: Source, start: Fraction, duration: Fraction) -> Audio | None:
@@ -55,18 +60,19 @@ def audio_between(source: Source, start: Fraction, duration: Fraction) -> Audio 
 
     Exactly `duration` seconds, with silence where the track has nothing; None without a track.
     """
-    kept: list[SoundBlock] = []
-    sample_rate = 0
+    first = count = rate = 0
+    samples = None
     for block in sound_blocks(source):
-        sample_rate = block.sample_rate
-        if block.start >= (start + duration) * sample_rate:
+        rate = block.sample_rate
+        if samples is None:
+            first, count = round(start * rate), round(duration * rate)
+            samples = np.zeros((len(block.samples), count), np.float32)
+        if block.start >= first + count:
             break
-        if block.end > start * sample_rate:
-            kept.append(block)
-    if not sample_rate:
-        return None
-    first, count = round(start * sample_rate), round(duration * sample_rate)
-    return _audio(_laid_out(kept, first, count), sample_rate)
+        if len(block.samples) != len(samples):
+            samples = samples.mean(axis=0, keepdims=True)
+        _lay(block, samples, first)
+    return None if samples is None else _audio(torch.from_numpy(samples), rate)
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:
@@ -140,16 +146,10 @@ def _audio(channels: Float[Tensor, "c n"], sample_rate: int) -> Audio:
     return Audio(channels.mean(dim=0), sample_rate, channels)
 
 
-def _laid_out(blocks: list[SoundBlock], first: int, count: int) -> Float[Tensor, "c n"]:
-    """`count` samples from place `first` on; silence where no block is. A track whose number of
-    channels changes is one channel."""
-    numbers = {len(block.samples) for block in blocks}
-    samples = np.zeros((numbers.pop() if len(numbers) == 1 else 1, count), np.float32)
-    for block in blocks:
-        start, stop = block.start - first, block.end - first
-        length = block.samples.shape[1]
-        inside = block.samples[:, max(0, -start) : max(0, length - max(0, stop - count))]
-        if len(inside) > len(samples):
-            inside = inside.mean(axis=0, keepdims=True)
-        samples[:, max(0, start) : max(0, start) + inside.shape[1]] = inside
-    return torch.from_numpy(samples)
+def _lay(block: SoundBlock, samples: Float32[np.ndarray, "c n"], first: int) -> None:
+    """Puts what of `block` lies in `samples`, which begin at place `first`, into its place."""
+    start, length, count = block.start - first, block.samples.shape[1], samples.shape[1]
+    inside = block.samples[:, max(0, -start) : max(0, min(length, count - start))]
+    if len(inside) != len(samples):
+        inside = inside.mean(axis=0, keepdims=True)
+    samples[:, max(0, start) : max(0, start) + inside.shape[1]] = inside
