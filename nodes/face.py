@@ -51,10 +51,15 @@ def face_inputs(fold: bool = True) -> list[io.Input]:
 
 
 def face_choice(face: str, face_index: int, point_x: int, point_y: int) -> FaceChoice:
-    """What the widgets of `face_inputs` say."""
-    if face == FROM_LEFT:
-        return FaceChoice(index=face_index)
-    return FaceChoice(point=(point_x, point_y)) if face == AT_POINT else FaceChoice()
+    """What the widgets of `face_inputs` say; ValueError for a way to choose that is none."""
+    choices = {
+        LARGEST: FaceChoice(),
+        FROM_LEFT: FaceChoice(index=face_index),
+        AT_POINT: FaceChoice(point=(point_x, point_y)),
+    }
+    if face not in choices:
+        raise ValueError(f"face is {face!a:.99}; it must be one of {tuple(choices)}")
+    return choices[face]
 
 
 class TrackFace(io.ComfyNode):

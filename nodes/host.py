@@ -6,7 +6,7 @@ The only file that uses ComfyUI's services and torch; when ComfyUI changes, this
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..lipsync_core.checkpoint import read_metadata
-from ..lipsync_core.errors import MediaError, ModelError, SpeechError
+from ..lipsync_core.errors import LipStyleError, MediaError, ModelError, SpeechError
 from ..lipsync_core.face.landmarking import Face, FaceLandmarker
 from ..lipsync_core.types import Audio
 from ..lipsync_core.weights import FACE_LANDMARKER, SHIPPED, find
@@ -30,6 +30,8 @@ ON_OUTPUT = " [output]"
 """ComfyUI's mark for a file of the output folder."""
 PREVIEW_SIZE = 512
 _REPORTS_PER_SECOND = 10
+_LONGEST_NAME = 200
+"""Letters of a name that a message repeats."""
 
 
 # Folders
@@ -84,16 +86,17 @@ def model_file(name: str) -> Path:
 
     Raises ModelError when there is none: a name cannot lead out of these folders.
     """
+    name = str(name)
     folders = model_folders()
     if name.endswith(ON_OUTPUT):
         folders = [Path(folder_paths.get_output_directory())]
     for folder in folders:
-        path = _inside(folder, name.removesuffix(ON_OUTPUT))
-        if path is not None and path.is_file():
+        path = _file_inside(folder, name.removesuffix(ON_OUTPUT))
+        if path is not None:
             return path
     raise ModelError(
-        f"there is no file '{name}' in models/{FOLDER}: choose one of the list, or put it there "
-        "and press R to read the folders again"
+        f"there is no file '{_readable(name)}' in models/{FOLDER}: choose one of the list, or put "
+        "it there and press R to read the folders again"
     )
 
 
@@ -106,7 +109,7 @@ def is_model(name: str | None, kind: str) -> bool | str:
     if found == kind:
         return True
     holds = f"a {found}" if found else "no LipStyle data"
-    return f"'{name}' holds {holds}, a {kind} is needed: choose another file"
+    return f"'{_readable(name)}' holds {holds}, a {kind} is needed: choose another file"
 
 
 def input_names(kind: str) -> list[str]:
@@ -121,10 +124,12 @@ def input_file(name: str) -> Path:
 
     Raises MediaError when there is none: a name cannot lead out of these folders.
     """
-    bare, folder = folder_paths.annotated_filepath(name)
-    path = _inside(Path(folder or folder_paths.get_input_directory()), bare.strip())
-    if path is None or not path.is_file():
-        raise MediaError(f"there is no file '{name}' in ComfyUI's input folder: upload it first")
+    bare, folder = folder_paths.annotated_filepath(str(name))
+    path = _file_inside(Path(folder or folder_paths.get_input_directory()), bare.strip())
+    if path is None:
+        raise MediaError(
+            f"there is no file '{_readable(name)}' in ComfyUI's input folder: upload it first"
+        )
     return path
 
 
@@ -136,11 +141,29 @@ def is_input(name: str | None) -> bool | str:
         return str(error)
 
 
-def _inside(folder: Path, name: str) -> Path | None:
-    """`name` in `folder`, None if it leads out of it. Links inside the folder are the owner's."""
+def _file_inside(folder: Path, name: str) -> Path | None:
+    """The file `name` in `folder`, None if there is none or the name leads out of the folder.
+
+    Links inside the folder are the owner's.
+    """
     root = Path(os.path.abspath(folder))
     path = Path(os.path.abspath(root / name))
-    return path if path.is_relative_to(root) else None
+    # A name may be longer than any file's, or hold what no file system writes.
+    try:
+        return path if path.is_relative_to(root) and os.path.isfile(path) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _readable(name: Any) -> str:
+    """A name out of a workflow as it can be shown: short, and in letters that can be written.
+
+    ComfyUI's log is strict: half of a surrogate pair in a message ends the thread that works off
+    the queue.
+    """
+    text = str(name)
+    text = text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def temp_file(suffix: str) -> Path:
@@ -157,15 +180,34 @@ def unfinished_folder() -> Path:
 
 
 def output_file(prefix: str, suffix: str) -> Path:
-    """The next free numbered name in the output folder; ComfyUI refuses one outside of it."""
-    output = folder_paths.get_output_directory()
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, output)
+    """The next free numbered name in the output folder.
+
+    Raises MediaError for a prefix that leads out of it or cannot be a file's name.
+    """
+    output = os.path.abspath(folder_paths.get_output_directory())
+    wanted = Path(os.path.abspath(os.path.join(output, os.path.dirname(prefix))))
+    try:
+        if not wanted.is_relative_to(output) or len(prefix.encode()) > _LONGEST_NAME:
+            raise ValueError("it leads out of the folder, or is too long")
+        folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, output)
+    except (OSError, ValueError) as error:
+        raise MediaError(
+            f"'{_readable(prefix)}' cannot be a file of the output folder ({error}): choose a "
+            f"name within it, of at most {_LONGEST_NAME} letters"
+        ) from error
     return Path(folder) / f"{name}_{counter:05}_{suffix}"
 
 
-def fingerprint(path: Path) -> str:
-    """Changes when the file does."""
-    status = path.stat()
+def fingerprint(find: Callable[[str], Path], name: str) -> str:
+    """Changes when the file that `find` finds by `name` does; "" where there is none.
+
+    ComfyUI asks for it also where the name has been refused.
+    """
+    try:
+        path = find(name)
+        status = path.stat()
+    except (LipStyleError, OSError):
+        return ""
     return f"{path}:{status.st_mtime_ns}:{status.st_size}"
 
 
@@ -317,17 +359,35 @@ class Progress:
 
 
 def audio(sound: Mapping[str, Any] | None) -> Audio | None:
-    """AUDIO, waveform [b channels n], as mono sound; the first of a batch."""
+    """AUDIO, waveform [b channels n], as sound; the first of a batch.
+
+    Raises SpeechError for what is no AUDIO, though a node whose output goes anywhere let it in.
+    """
     if sound is None:
         return None
-    waveform: Tensor = sound["waveform"]
+    try:
+        waveform: Tensor = sound["waveform"]
+    except (KeyError, TypeError) as error:
+        raise SpeechError(_no_audio(sound)) from error
     if waveform.ndim != 3 or 0 in waveform.shape[:2]:
         raise SpeechError(
             f"the audio has the shape {tuple(waveform.shape)}, (batch, channels, samples) with at "
             "least one channel is needed: check the node that made it"
         )
-    mono = waveform[0].float().mean(dim=0).cpu()
-    return Audio(mono, int(sound["sample_rate"]))
+    channels, rate = waveform[0].float().cpu(), int(sound["sample_rate"])
+    if len(channels) == 1:
+        return Audio(channels[0], rate)
+    return Audio(channels.mean(dim=0), rate, channels)
+
+
+def _no_audio(given: Any) -> str:
+    if isinstance(given, Mapping) and "encoded_audio" in given:
+        return (
+            "this is the output of an audio encoder (AUDIO_ENCODER_OUTPUT): the predictor was "
+            "trained on other layers of another encoder, which it brings along; connect the AUDIO "
+            "itself"
+        )
+    return f"this is no AUDIO but a {type(given).__name__}: connect an AUDIO output"
 
 
 def speech(sound: Mapping[str, Any] | None) -> Audio:
@@ -339,8 +399,9 @@ def speech(sound: Mapping[str, Any] | None) -> Audio:
 
 
 def sound(audio: Audio) -> dict[str, Any]:
-    """Mono sound as AUDIO."""
-    return {"waveform": audio.waveform[None, None], "sample_rate": audio.sample_rate}
+    """Sound as AUDIO, with the channels that it has."""
+    channels = audio.waveform[None] if audio.channels is None else audio.channels
+    return {"waveform": channels[None], "sample_rate": audio.sample_rate}
 
 
 def pictures(images: Tensor) -> Tensor:

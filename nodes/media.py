@@ -71,7 +71,7 @@ class LoadReferenceClip(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file: str, start: float, duration: float) -> str:
-        return host.fingerprint(host.input_file(file))
+        return host.fingerprint(host.input_file, file)
 
     @classmethod
     def execute(cls, file: str, start: float, duration: float) -> io.NodeOutput:

@@ -41,7 +41,7 @@ class LoadMotionPredictor(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        return host.fingerprint(host.model_file(file))
+        return host.fingerprint(host.model_file, file)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
@@ -82,7 +82,7 @@ class LoadLipRenderer(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        return host.fingerprint(host.model_file(file))
+        return host.fingerprint(host.model_file, file)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:

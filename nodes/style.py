@@ -127,7 +127,7 @@ class LoadStyle(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        return host.fingerprint(host.model_file(file))
+        return host.fingerprint(host.model_file, file)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:

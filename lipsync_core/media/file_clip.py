@@ -1,6 +1,7 @@
 """A video file as a clip: read on demand, upright, at a constant rate."""
 
 from fractions import Fraction
+from math import inf
 from threading import Lock
 from weakref import ref
 

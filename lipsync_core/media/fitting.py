@@ -25,7 +25,7 @@ def fit_clip(clip: Clip, duration: float, policy: FitPolicy) -> Clip:
     With "cut" it may be shorter. The view carries no sound: the speech takes its place.
     """
     if policy not in get_args(FitPolicy):
-        raise ValueError(f"policy is {policy!a}; it must be one of {get_args(FitPolicy)}")
+        raise ValueError(f"policy is {policy!a:.99}; it must be one of {get_args(FitPolicy)}")
     if not isfinite(duration) or duration < 0:
         raise ValueError(f"duration is {duration}; it must be a number of seconds")
     return FittedClip(clip, max(1, round(Fraction(duration) * clip.fps)), policy)

@@ -7,7 +7,10 @@ from math import inf
 import torch
 
 from ..errors import NoFaceError
-from ..types import LipMotion, SpeechFeatures, StyleReference
+from ..types import MOTION_RATE, LipMotion, SpeechFeatures, StyleReference
+
+MOST_STEPS = 3600 * MOTION_RATE
+"""Of one style: an hour. A graph that blends a style with itself doubles it at every node."""
 
 
 def make_style_reference(
@@ -35,9 +38,18 @@ def make_style_reference(
 
 
 def extend_style(style: StyleReference, *others: StyleReference) -> StyleReference:
-    """One style of all the clips. Raises ValueError when encoders or bases differ."""
+    """One style of all the clips.
+
+    Raises ValueError when encoders or bases differ, or the style gets longer than MOST_STEPS.
+    """
     parts = (style, *others)
     _check_same(parts)
+    steps = sum(len(part.clip) for part in parts)
+    if steps > MOST_STEPS:
+        raise ValueError(
+            f"the style would hold {steps / MOTION_RATE / 60:.0f} minutes of speech, "
+            f"{MOST_STEPS // MOTION_RATE // 60} are the most: put fewer or shorter clips together"
+        )
     clips, first = [], 0
     for part in parts:
         clips.append(part.clip + first)
