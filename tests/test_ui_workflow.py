@@ -152,6 +152,14 @@ def test_reroutes_and_primitives_are_followed():
     assert inputs_of(graph, "9")["steps"] == 11
 
 
+def test_a_saved_files_name_may_hold_another_nodes_input():
+    save = saved(3, "SaveVideo", [widget("filename_prefix")], ["video/%1 Line.file%-%Other.x%"])
+    info = {**OBJECT_INFO, "SaveVideo": described([], {"filename_prefix": ["STRING", {}]})}
+    line = {**load_video(), "title": "1 Line", "widgets_values": ["lines/a:1.wav"]}
+    graph = api_graph(workflow([line, save], []), info)
+    assert inputs_of(graph, "3") == {"filename_prefix": "video/lines_a_1.wav-%Other.x%"}
+
+
 def test_a_graph_in_the_servers_form_stays_as_it_is():
     graph = {"1": {"class_type": "Anything", "inputs": {}}}
     assert api_graph(graph, {}) is graph
@@ -258,6 +266,17 @@ def test_a_workflow_without_one_clear_place_for_a_video_says_so(
     graph = {str(i): {"class_type": "LoadVideo", "inputs": {"file": "x"}} for i in range(nodes)}
     with pytest.raises(UnusableFile, match=f"has {nodes} LoadVideo nodes"):
         put_in(graph, OwnFiles(video=user_file("me.mp4")), tmp_path, OBJECT_INFO)
+
+
+def test_of_several_sounds_the_one_titled_new_speech_is_replaced(tmp_path: Path, user_file):
+    titles = {"1": "4 Background", "2": "2 New speech"}
+    graph: dict[str, Any] = {
+        number: {"class_type": "LoadAudio", "inputs": {"audio": "x"}, "_meta": {"title": title}}
+        for number, title in titles.items()
+    }
+    graph = put_in(graph, OwnFiles(audio=user_file("me.wav")), tmp_path, OBJECT_INFO)
+    assert graph["1"]["inputs"]["audio"] == "x"
+    assert graph["2"]["inputs"]["audio"] == "audio-me.wav"
 
 
 def test_a_workflow_that_takes_no_style_says_so(tmp_path: Path, user_file):

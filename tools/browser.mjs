@@ -48,7 +48,9 @@ export async function withComfyUI(url, work, settings = {}) {
   const browser = await chromium.launch({
     executablePath: chromiumPath(),
     args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
+      '--disable-component-update', '--disable-sync',
+      // pages without a window would otherwise wait behind everything else of the machine
+      '--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows'],
   });
   try {
     const errors = [];

@@ -14,6 +14,8 @@ LOAD_CLIP, MAKE_STYLE, LOAD_STYLE = (
     "LipStyleStyleReference",
     "LipStyleLoadStyle",
 )
+MAIN = {LOAD_VIDEO: "your video", LOAD_AUDIO: "new speech"}
+"""What the title says of the node that is meant, where a workflow loads several files."""
 STYLE_FILE = ".safetensors"
 SEEDS = ("seed", "noise_seed")
 
@@ -59,12 +61,18 @@ def put_in(graph: ApiGraph, own: OwnFiles, base: Path, object_info: ObjectInfo) 
 
 def _set_file(graph: ApiGraph, class_type: str, name: str, object_info: ObjectInfo) -> None:
     nodes = [node for node in graph.values() if node["class_type"] == class_type]
+    if len(nodes) > 1:
+        nodes = [n for n in nodes if MAIN[class_type] in _title(n).lower()] or nodes
     if len(nodes) != 1:
         raise UnusableFile(
             f"The workflow has {len(nodes)} {class_type} nodes, so there is no telling where "
-            f"{name} belongs: it needs exactly one."
+            f"{name} belongs: it needs exactly one, or one titled '{MAIN[class_type]}'."
         )
     nodes[0]["inputs"][_file_input(object_info[class_type])] = name
+
+
+def _title(node: dict[str, Any]) -> str:
+    return node.get("_meta", {}).get("title", "")
 
 
 def _set_style(graph: ApiGraph, path: Path, base: Path, object_info: ObjectInfo) -> None:
@@ -90,14 +98,15 @@ def _set_style(graph: ApiGraph, path: Path, base: Path, object_info: ObjectInfo)
 
 
 def _users(graph: ApiGraph, wire_type: str, object_info: ObjectInfo) -> list[tuple[str, str]]:
-    """Node number and input name of everything in the graph that takes this type."""
-    return [
+    """Node number and input name of what is given this type; if nothing is, of all that take it."""
+    takers = [
         (number, name)
         for number, node in graph.items()
         if node["class_type"] in object_info and node["class_type"] != MAKE_STYLE
         for name, spec in input_specs(object_info[node["class_type"]]).items()
         if spec[0] == wire_type
     ]
+    return [(number, name) for number, name in takers if name in graph[number]["inputs"]] or takers
 
 
 def _predictor_of(graph: ApiGraph, users: list[tuple[str, str]], path: Path) -> Any:

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,10 +70,12 @@ class ComfyServer(ComfyClient):
 
 
 @contextmanager
-def running_server(environment: Environment, base: Path, port: int = 0) -> Iterator[ComfyServer]:
+def running_server(
+    environment: Environment, base: Path, port: int = 0, arguments: Sequence[str] = ()
+) -> Iterator[ComfyServer]:
     """A ComfyUI that answers, for the time of the block; ended with it.
 
-    `base` is made if need be; port 0 is any free one.
+    `base` is made if need be; port 0 is any free one; `arguments` are further ones of ComfyUI's.
     Raises ServerFailed if it does not answer within ten minutes.
     """
     _lay_out(base)
@@ -81,7 +83,7 @@ def running_server(environment: Environment, base: Path, port: int = 0) -> Itera
     log = base / "comfyui.log"
     with log.open("w") as words:
         process = subprocess.Popen(
-            _command(environment, base, port),
+            [*_command(environment, base, port), *arguments],
             cwd=base,
             env=environment.variables(),
             stdout=words,

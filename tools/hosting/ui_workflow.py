@@ -7,6 +7,7 @@ value belongs to which input follows from the order of the node's widgets, where
 browser (what to do with a seed after a run, upload buttons) have values but are no inputs.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ MUTED, BYPASSED = 2, 4
 NOTES = ("Note", "MarkdownNote")
 AFTER_RUN = ("fixed", "increment", "decrement", "randomize")
 """The values of the browser's widget that follows a seed."""
+
+SAVING_PREFIX = "filename_prefix"
+"""The input of nodes that save, whose %title.input% the browser fills in."""
 
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
@@ -44,7 +48,7 @@ def api_graph(workflow: dict[str, Any], object_info: ObjectInfo) -> ApiGraph:
     nodes = [n for n in graph.nodes.values() if n.get("mode", 0) not in (MUTED, BYPASSED)]
     nodes = [n for n in nodes if n["type"] not in (*NOTES, "Reroute", "PrimitiveNode")]
     _check_types(nodes, workflow, object_info)
-    return {
+    converted: ApiGraph = {
         str(node["id"]): {
             "class_type": node["type"],
             "inputs": _inputs(node, graph, object_info[node["type"]]),
@@ -52,6 +56,26 @@ def api_graph(workflow: dict[str, Any], object_info: ObjectInfo) -> ApiGraph:
         }
         for node in nodes
     }
+    for node in converted.values():
+        if SAVING_PREFIX in node["inputs"]:
+            node["inputs"][SAVING_PREFIX] = _filled_in(node["inputs"][SAVING_PREFIX], converted)
+    return converted
+
+
+def _filled_in(prefix: Any, graph: ApiGraph) -> Any:
+    """A file name in which %title.input% stands for what another node's input is set to."""
+    values = {
+        f"{node['_meta']['title']}.{name}": value
+        for node in graph.values()
+        for name, value in node["inputs"].items()
+        if not isinstance(value, list | dict)
+    }
+
+    def value(match: re.Match[str]) -> str:
+        found = values.get(match[1])
+        return match[0] if found is None else re.sub(r'[/?<>\\:*|"\x00-\x1f\x7f]', "_", str(found))
+
+    return re.sub(r"%([^%]+\.[^%]+)%", value, prefix) if isinstance(prefix, str) else prefix
 
 
 @dataclass(frozen=True)
