@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from .errors import ModelError
+from .operations import Operations
 
 FORMAT = "1"
 VERSION = "0.1.0"
@@ -22,12 +23,13 @@ class Model(nn.Module):
     """A network that can be rebuilt from its config alone.
 
     `config_class` is a frozen dataclass of plain values. Buffers are persistent: loading builds
-    the network without memory, and what the file does not hold would stay without memory.
+    the network without memory, and what the file does not hold would stay without memory. Layers
+    with weights come from `operations`.
     """
 
     config_class: ClassVar[Any]
 
-    def __init__(self, config: Any):
+    def __init__(self, config: Any, operations: Operations = nn):
         super().__init__()
         self.config = config
 
@@ -108,8 +110,11 @@ def read_header(path: Path) -> Header:
     )
 
 
-def load_model(path: Path, model_class: type[M]) -> M:
-    """The model in `path` as float32, in eval mode; ModelError names what does not fit."""
+def load_model(path: Path, model_class: type[M], operations: Operations = nn) -> M:
+    """The model in `path` as float32, in eval mode, with its layers from `operations`.
+
+    ModelError names what does not fit.
+    """
     header = read_header(path)
     if header.kind != model_class.__name__:
         raise ModelError(
@@ -121,7 +126,7 @@ def load_model(path: Path, model_class: type[M]) -> M:
     # JSON has no tuples.
     config = {k: tuple(v) if isinstance(v, list) else v for k, v in header.config.items()}
     with torch.device("meta"):
-        model = model_class(model_class.config_class(**config))
+        model = model_class(model_class.config_class(**config), operations)
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -14,6 +14,7 @@ from torch import nn
 from lipsync_core import checkpoint
 from lipsync_core.checkpoint import Model, load_model, read_header, save_model, save_tensors
 from lipsync_core.errors import ModelError
+from lipsync_core.operations import Operations
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class SmallConfig:
 class Small(Model):
     config_class = SmallConfig
 
-    def __init__(self, config: SmallConfig):
+    def __init__(self, config: SmallConfig, operations: Operations = nn):
         super().__init__(config)
-        self.layer = nn.Linear(*config.widths)
+        self.layer = operations.Linear(*config.widths)
         self.register_buffer("steps", torch.arange(3))
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from lipsync_core.checkpoint import Model, load_model
 from lipsync_core.errors import TrainingError
+from lipsync_core.operations import Operations
 from lipsync_core.training.loop import LoopRecipe, Task, learning_rate, train
 
 RECIPE = LoopRecipe(
@@ -26,12 +27,12 @@ class LineConfig:
 class Line(Model):
     config_class = LineConfig
 
-    def __init__(self, config: LineConfig):
+    def __init__(self, config: LineConfig, operations: Operations = nn):
         super().__init__(config)
-        self.frozen = nn.Linear(config.width, config.width).requires_grad_(False)
-        self.linear = nn.Linear(config.width, 1)
+        self.frozen = operations.Linear(config.width, config.width).requires_grad_(False)
+        self.linear = operations.Linear(config.width, 1)
         # Laid out otherwise in memory, as networks on pictures are.
-        self.picture = nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last)
+        self.picture = operations.Conv2d(2, 2, 3).to(memory_format=torch.channels_last)
 
     def forward(self, x):
         pictures = x.new_ones(1, 2, 3, 3) * x.mean()

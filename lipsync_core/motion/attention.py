@@ -6,6 +6,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..operations import Operations
+
 _HIDDEN = -1e4
 """Finite, so that a step with nothing to see gets no NaN."""
 
@@ -64,17 +66,18 @@ def _attend(
 class SelfAttentionBlock(nn.Module):
     """A pre-norm Transformer layer with rotary positions."""
 
-    def __init__(self, width: int, heads: int, dropout: float):
+    def __init__(self, width: int, heads: int, dropout: float, operations: Operations):
         super().__init__()
         self.heads = heads
-        self.attention_norm, self.feed_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.projections = nn.Linear(width, 3 * width)
-        self.attention_out = nn.Linear(width, width)
+        self.attention_norm = operations.LayerNorm(width)
+        self.feed_norm = operations.LayerNorm(width)
+        self.projections = operations.Linear(width, 3 * width)
+        self.attention_out = operations.Linear(width, width)
         self.feed = nn.Sequential(
-            nn.Linear(width, 2 * width),
+            operations.Linear(width, 2 * width),
             nn.GELU(),
             SequenceDropout(dropout),
-            nn.Linear(2 * width, width),
+            operations.Linear(2 * width, width),
         )
         self.dropout = SequenceDropout(dropout)
 
@@ -94,12 +97,14 @@ class SelfAttentionBlock(nn.Module):
 class CrossAttention(nn.Module):
     """Looks up a set: no positions, a log-weight per clip and key."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, operations: Operations):
         super().__init__()
         self.heads = heads
-        self.norm = nn.LayerNorm(width)
-        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
-        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.norm = operations.LayerNorm(width)
+        self.query = operations.Linear(width, width)
+        self.key = operations.Linear(width, width)
+        self.value = operations.Linear(width, width)
+        self.out = operations.Linear(width, width)
 
     def _split(self, x: Float[Tensor, "n t w"]) -> Float[Tensor, "n h t c"]:
         return rearrange(x, "n t (h c) -> n h t c", h=self.heads)
@@ -122,12 +127,15 @@ class StaticStyle(nn.Module):
     query (as in StyleTalk, Ma et al., https://arxiv.org/abs/2301.01081), and the code scales and
     shifts every step. As many parameters as a CrossAttention, all in use."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, operations: Operations):
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, 1)
-        self.code = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        self.scale, self.shift = nn.Linear(width, width), nn.Linear(width, width)
+        self.norm = operations.LayerNorm(width)
+        self.query = operations.Linear(width, 1)
+        self.code = nn.Sequential(
+            operations.Linear(width, width), nn.GELU(), operations.Linear(width, width)
+        )
+        self.scale = operations.Linear(width, width)
+        self.shift = operations.Linear(width, width)
 
     def table(self, keys: Float[Tensor, "b r w"], values: Float[Tensor, "b r w"]) -> Table:
         """The set as it is."""

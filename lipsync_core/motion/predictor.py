@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..checkpoint import Model
+from ..operations import Operations
 from .attention import (
     CrossAttention,
     SelfAttentionBlock,
@@ -94,7 +95,7 @@ class MotionPredictor(Model):
     motion_scale: Tensor
     basis_components: Tensor
 
-    def __init__(self, config: MotionPredictorConfig):
+    def __init__(self, config: MotionPredictorConfig, operations: Operations = nn):
         super().__init__(config)
         width, motion = config.width, config.motion_size
         self.register_buffer("speech_mean", torch.zeros(config.speech_width))
@@ -103,40 +104,48 @@ class MotionPredictor(Model):
         self.register_buffer("basis_components", torch.zeros(motion, _COORDINATES))
 
         self.speech_in = nn.Sequential(
-            nn.Linear(config.speech_width, width), nn.GELU(), SequenceDropout(config.dropout)
+            operations.Linear(config.speech_width, width),
+            nn.GELU(),
+            SequenceDropout(config.dropout),
         )
-        self.speech_convolution = nn.Conv1d(
+        self.speech_convolution = operations.Conv1d(
             width, width, 2 * _CONVOLUTION_REACH + 1, padding="same", groups=width // 24
         )
-        self.encoder = nn.ModuleList(self._block() for _ in range(config.encoder_layers))
-        self.encoder_norm = nn.LayerNorm(width)
-        self.base_out = nn.Linear(width, motion)
+        self.encoder = nn.ModuleList(self._block(operations) for _ in range(config.encoder_layers))
+        self.encoder_norm = operations.LayerNorm(width)
+        self.base_out = operations.Linear(width, motion)
 
         # One channel more than the motion has: where it was seen at all.
         self.motion_in = nn.Sequential(
-            nn.Conv1d(motion + 1, width, 9, padding="same"),
+            operations.Conv1d(motion + 1, width, 9, padding="same"),
             nn.GELU(),
-            nn.Conv1d(width, width, 3, padding="same"),
+            operations.Conv1d(width, width, 3, padding="same"),
         )
         self.pair_value = nn.Sequential(
-            nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width)
+            operations.Linear(2 * width, width), nn.GELU(), operations.Linear(width, width)
         )
         self.null_key = nn.Parameter(torch.randn(width) * 0.1)
         self.null_value = nn.Parameter(torch.randn(width) * 0.1)
-        self.key_norm = nn.LayerNorm(width)
+        self.key_norm = operations.LayerNorm(width)
         if config.reading not in READINGS:
             raise ValueError(f"reading {config.reading!r} is none of {READINGS}")
         self.look_up = nn.ModuleList(
-            StaticStyle(width) if config.reading == POOLED else CrossAttention(width, config.heads)
+            StaticStyle(width, operations)
+            if config.reading == POOLED
+            else CrossAttention(width, config.heads, operations)
             for _ in range(config.decoder_layers)
         )
-        self.decoder = nn.ModuleList(self._block() for _ in range(config.decoder_layers))
+        self.decoder = nn.ModuleList(self._block(operations) for _ in range(config.decoder_layers))
         self.motion_out = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, motion)
+            operations.LayerNorm(width),
+            operations.Linear(width, width),
+            nn.GELU(),
+            operations.Linear(width, motion),
         )
 
-    def _block(self) -> SelfAttentionBlock:
-        return SelfAttentionBlock(self.config.width, self.config.heads, self.config.dropout)
+    def _block(self, operations: Operations) -> SelfAttentionBlock:
+        config = self.config
+        return SelfAttentionBlock(config.width, config.heads, config.dropout, operations)
 
     @property
     def basis(self) -> LipMotionBasis:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..checkpoint import Model
+from ..operations import Operations
 
 FACTOR = 8
 """Pixels of a crop per pixel of a latent, along a side."""
@@ -36,10 +37,10 @@ class CodecConfig:
 class ResidualBlock(nn.Module):
     """Two convolutions whose sum starts as the identity."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, operations: Operations):
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = operations.Conv2d(channels, channels, 3, padding=1)
+        self.second = operations.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -51,29 +52,29 @@ class Codec(Model):
 
     config_class = CodecConfig
 
-    def __init__(self, config: CodecConfig):
+    def __init__(self, config: CodecConfig, operations: Operations = nn):
         super().__init__(config)
         half, quarter, eighth = config.widths
         blocks_half, blocks_quarter, blocks_eighth = config.decoder_blocks
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(4),
-            nn.Conv2d(48, quarter, 3, padding=1),
-            *(ResidualBlock(quarter) for _ in range(config.encoder_blocks)),
-            nn.Conv2d(quarter, eighth, 3, stride=2, padding=1),
-            *(ResidualBlock(eighth) for _ in range(config.encoder_blocks)),
-            nn.Conv2d(eighth, config.latent_channels, 3, padding=1),
+            operations.Conv2d(48, quarter, 3, padding=1),
+            *(ResidualBlock(quarter, operations) for _ in range(config.encoder_blocks)),
+            operations.Conv2d(quarter, eighth, 3, stride=2, padding=1),
+            *(ResidualBlock(eighth, operations) for _ in range(config.encoder_blocks)),
+            operations.Conv2d(eighth, config.latent_channels, 3, padding=1),
         )
         self.decoder = nn.Sequential(
-            nn.Conv2d(config.latent_channels, eighth, 3, padding=1),
-            *(ResidualBlock(eighth) for _ in range(blocks_eighth)),
-            nn.Conv2d(eighth, 4 * quarter, 1),
+            operations.Conv2d(config.latent_channels, eighth, 3, padding=1),
+            *(ResidualBlock(eighth, operations) for _ in range(blocks_eighth)),
+            operations.Conv2d(eighth, 4 * quarter, 1),
             nn.PixelShuffle(2),
-            *(ResidualBlock(quarter) for _ in range(blocks_quarter)),
-            nn.Conv2d(quarter, 4 * half, 1),
+            *(ResidualBlock(quarter, operations) for _ in range(blocks_quarter)),
+            operations.Conv2d(quarter, 4 * half, 1),
             nn.PixelShuffle(2),
-            *(ResidualBlock(half) for _ in range(blocks_half)),
+            *(ResidualBlock(half, operations) for _ in range(blocks_half)),
             nn.SiLU(),
-            nn.Conv2d(half, 12, 3, padding=1),
+            operations.Conv2d(half, 12, 3, padding=1),
             nn.PixelShuffle(2),
         )
         self.register_buffer("latent_mean", torch.zeros(config.latent_channels))

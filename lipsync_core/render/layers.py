@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..operations import Operations
+
 NORM_GROUPS = 16
 
 
@@ -22,22 +24,24 @@ class ModulatedConv(nn.Module):
     Quality of StyleGAN", section 2.2 and appendix B).
     """
 
-    def __init__(self, inputs: int, outputs: int, style: int):
+    def __init__(self, inputs: int, outputs: int, style: int, operations: Operations):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3) / math.sqrt(9 * inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.scales = nn.Linear(style, inputs)
-        nn.init.normal_(self.scales.weight, std=0.02)
-        nn.init.ones_(self.scales.bias)
+        self.scales = operations.Linear(style, inputs)
+        # ComfyUI's layers may have no weights at all before the file brings them.
+        if self.scales.weight is not None:
+            nn.init.normal_(self.scales.weight, std=0.02)
+            nn.init.ones_(self.scales.bias)
 
     def forward(
         self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b s"]
     ) -> Float[Tensor, "b o h w"]:
         scales = self.scales(style).float()
-        # Sums of squares lose too much in 16 bits.
-        with torch.autocast(x.device.type, enabled=False):
-            power = self.weight.float().square().sum((2, 3))
-            demodulation = torch.rsqrt(scales.square() @ power.T + 1e-6)
+        power = self.weight.float().square().sum((2, 3))
+        # Sums of squares lose too much in the 16 bits of autocast, which takes matrix products but
+        # not this.
+        demodulation = torch.rsqrt((scales.square()[:, None] * power).sum(2) + 1e-6)
         y = functional.conv2d(_scaled(x, scales), self.weight, padding=1)
         return _scaled(y, demodulation) + rearrange(self.bias.to(y.dtype), "o -> o 1 1")
 
@@ -45,14 +49,14 @@ class ModulatedConv(nn.Module):
 class ModulatedBlock(nn.Module):
     """A residual block: motion modulates both convolutions, diffusion time shifts between them."""
 
-    def __init__(self, inputs: int, outputs: int, style: int):
+    def __init__(self, inputs: int, outputs: int, style: int, operations: Operations):
         super().__init__()
-        self.norm = nn.GroupNorm(NORM_GROUPS, inputs)
-        self.first = ModulatedConv(inputs, outputs, style)
-        self.time = nn.Linear(style, outputs)
-        self.second = ModulatedConv(outputs, outputs, style)
+        self.norm = operations.GroupNorm(NORM_GROUPS, inputs)
+        self.first = ModulatedConv(inputs, outputs, style, operations)
+        self.time = operations.Linear(style, outputs)
+        self.second = ModulatedConv(outputs, outputs, style, operations)
         self.gain = nn.Parameter(torch.full((outputs,), 0.1))
-        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.skip = operations.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(
         self,
@@ -73,13 +77,13 @@ class ReferenceAttention(nn.Module):
     in: order does not matter and any number goes.
     """
 
-    def __init__(self, channels: int, features: int, heads: int):
+    def __init__(self, channels: int, features: int, heads: int, operations: Operations):
         super().__init__()
         self.heads = heads
-        self.norm = nn.GroupNorm(NORM_GROUPS, channels)
-        self.query = nn.Conv2d(channels, channels, 1)
-        self.key_value = nn.Linear(features, 2 * channels)
-        self.out = nn.Conv2d(channels, channels, 1)
+        self.norm = operations.GroupNorm(NORM_GROUPS, channels)
+        self.query = operations.Conv2d(channels, channels, 1)
+        self.key_value = operations.Linear(features, 2 * channels)
+        self.out = operations.Conv2d(channels, channels, 1)
         nn.init.normal_(self.out.weight, std=0.02)
         self.place_gain = nn.Parameter(torch.full((heads, 1, 1), 2.0))
         self.register_buffer("frequencies", 5 * torch.randn(heads, channels // heads // 2, 2))

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ..checkpoint import Model
 from ..crop_geometry import crop_mask
 from ..landmarks import MOVING
+from ..operations import Operations
 from .codec import FACTOR, Codec, CodecConfig
 from .unet import Conditioning, LipUNet
 
@@ -80,7 +81,7 @@ class LipRenderer(Model):
 
     config_class = LipRendererConfig
 
-    def __init__(self, config: LipRendererConfig):
+    def __init__(self, config: LipRendererConfig, operations: Operations = nn):
         super().__init__(config)
         if config.crop_size % 128:
             raise ValueError(f"crop_size is {config.crop_size}: it must be a multiple of 128")
@@ -88,7 +89,7 @@ class LipRenderer(Model):
             raise ValueError(f"motion_window_steps is {config.motion_window_steps}: it must be odd")
         if config.detail_width and not config.blends_references:
             raise ValueError("detail_width needs blends_references: details are refined from them")
-        self.codec = Codec(config.codec)
+        self.codec = Codec(config.codec, operations)
         self.codec.requires_grad_(False)
         self.unet = LipUNet(
             latent_channels=config.codec_latent_channels,
@@ -101,6 +102,7 @@ class LipRenderer(Model):
             reference_inputs=config.motion_dim if config.knows_references else 0,
             patch=config.patch,
             detail_width=config.detail_width,
+            operations=operations,
         )
         self.register_buffer("motion_mean", torch.zeros(config.motion_dim))
         self.register_buffer("motion_scale", torch.ones(config.motion_dim))

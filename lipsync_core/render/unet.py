@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..operations import Operations
 from .layers import ModulatedBlock, ReferenceAttention, time_features
 
 _NEARNESS = 300.0
@@ -63,14 +64,24 @@ class Conditioning:
 class DetailRefiner(nn.Module):
     """What the latent's pixels need beyond their places: teeth, edges, skin. Nothing at first."""
 
-    def __init__(self, latent_channels: int, features: int, width: int, style: int, patch: int):
+    def __init__(
+        self,
+        latent_channels: int,
+        features: int,
+        width: int,
+        style: int,
+        patch: int,
+        operations: Operations,
+    ):
         super().__init__()
         self.patch = patch
         # Noisy, masked, blended and drawn latents, and the mask.
-        self.enter = nn.Conv2d(4 * latent_channels + 1, width, 3, padding=1)
-        self.features = nn.Conv2d(features, width * patch**2, 1)
-        self.blocks = nn.ModuleList(ModulatedBlock(width, width, style) for _ in range(2))
-        self.leave = nn.Conv2d(width, latent_channels, 3, padding=1)
+        self.enter = operations.Conv2d(4 * latent_channels + 1, width, 3, padding=1)
+        self.features = operations.Conv2d(features, width * patch**2, 1)
+        self.blocks = nn.ModuleList(
+            ModulatedBlock(width, width, style, operations) for _ in range(2)
+        )
+        self.leave = operations.Conv2d(width, latent_channels, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         if self.leave.bias is not None:
             nn.init.zeros_(self.leave.bias)
@@ -104,6 +115,7 @@ class LipUNet(nn.Module):
         reference_inputs: int = 0,
         patch: int = 1,
         detail_width: int = 0,
+        operations: Operations = nn,
     ):
         """`reference_inputs` is the size of a reference's known motion, 0 where it is not known;
         `patch` x `patch` pixels of the latent are one place of the network; `detail_width` are the
@@ -111,45 +123,45 @@ class LipUNet(nn.Module):
         super().__init__()
         fine, coarse = widths
         self.detail = (
-            DetailRefiner(latent_channels, fine, detail_width, style_width, patch)
+            DetailRefiner(latent_channels, fine, detail_width, style_width, patch, operations)
             if detail_width
             else None
         )
         self.patch, self.knows_references = patch, reference_inputs > 0
         latent_channels *= patch**2
         self.motion = nn.Sequential(
-            nn.Linear(motion_inputs + reference_inputs, style_width),
+            operations.Linear(motion_inputs + reference_inputs, style_width),
             nn.SiLU(),
-            nn.Linear(style_width, style_width),
+            operations.Linear(style_width, style_width),
             nn.SiLU(),
         )
-        self.time = nn.Sequential(nn.Linear(64, style_width), nn.SiLU())
+        self.time = nn.Sequential(operations.Linear(64, style_width), nn.SiLU())
         self.reference = nn.Sequential(
-            nn.Conv2d(latent_channels, fine, 3, padding=1),
+            operations.Conv2d(latent_channels, fine, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(fine, fine, 3, padding=1),
+            operations.Conv2d(fine, fine, 3, padding=1),
             nn.SiLU(),
         )
 
         def modulated(inputs: int, outputs: int) -> nn.ModuleList:
             sizes = [inputs] + [outputs] * blocks
             pairs = pairwise(sizes)
-            return nn.ModuleList(ModulatedBlock(i, o, style_width) for i, o in pairs)
+            return nn.ModuleList(ModulatedBlock(i, o, style_width, operations) for i, o in pairs)
 
         self.blends_references = blends_references
         inputs = (3 if blends_references else 2) * latent_channels + patch**2
-        self.enter = nn.Conv2d(inputs, fine, 3, padding=1)
+        self.enter = operations.Conv2d(inputs, fine, 3, padding=1)
         self.fine_down = modulated(fine, fine)
-        self.down = nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
+        self.down = operations.Conv2d(fine, coarse, 3, stride=2, padding=1)
         self.coarse_in = modulated(coarse, coarse)
-        self.coarse_attention = ReferenceAttention(coarse, fine, coarse // head_width)
+        self.coarse_attention = ReferenceAttention(coarse, fine, coarse // head_width, operations)
         self.coarse_out = modulated(coarse, coarse)
-        self.up = nn.Conv2d(coarse, fine, 1)
-        self.fine_in = ModulatedBlock(2 * fine, fine, style_width)
-        self.fine_attention = ReferenceAttention(fine, fine, fine // head_width)
+        self.up = operations.Conv2d(coarse, fine, 1)
+        self.fine_in = ModulatedBlock(2 * fine, fine, style_width, operations)
+        self.fine_attention = ReferenceAttention(fine, fine, fine // head_width, operations)
         self.fine_out = modulated(fine, fine)
-        self.norm = nn.GroupNorm(16, fine)
-        self.leave = nn.Conv2d(fine, latent_channels, 3, padding=1)
+        self.norm = operations.GroupNorm(16, fine)
+        self.leave = operations.Conv2d(fine, latent_channels, 3, padding=1)
         nn.init.normal_(self.leave.weight, std=0.01)
         if self.knows_references:
             # Learned in its logarithm.

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import Model
 from ..landmarks import LIPS
+from ..operations import Operations
 
 LOCAL_STEPS = 37
 """To each side: the mean lip shape over so many steps is taken out before lips are judged, and
@@ -49,15 +50,17 @@ class SyncExpert(Model):
     speech_scale: Tensor
     lip_scale: Tensor
 
-    def __init__(self, config: SyncExpertConfig):
+    def __init__(self, config: SyncExpertConfig, operations: Operations = nn):
         super().__init__(config)
         self.register_buffer("speech_mean", torch.zeros(config.speech_width))
         self.register_buffer("speech_scale", torch.ones(config.speech_width))
         self.register_buffer("lip_scale", torch.ones(1 if config.sees == PIXELS else 3 * len(LIPS)))
         lip_width = config.width if config.sees == PIXELS else 3 * len(LIPS)
-        self.look = _PictureEncoder(config.width) if config.sees == PIXELS else nn.Identity()
-        self.lips = _TimeNet(lip_width, config)
-        self.speech = _TimeNet(config.speech_width, config)
+        self.look = (
+            _PictureEncoder(config.width, operations) if config.sees == PIXELS else nn.Identity()
+        )
+        self.lips = _TimeNet(lip_width, config, operations)
+        self.speech = _TimeNet(config.speech_width, config, operations)
         self.log_sharpness = nn.Parameter(torch.tensor(2.0))
 
     def embed_lips(
@@ -99,25 +102,27 @@ def local_mean(x: Float[Tensor, "b t f"], valid: Bool[Tensor, "b t"]) -> Float[T
 class _TimeNet(nn.Module):
     """Convolutions over time with a residual path; the same for lips and for speech."""
 
-    def __init__(self, inputs: int, config: SyncExpertConfig):
+    def __init__(self, inputs: int, config: SyncExpertConfig, operations: Operations):
         super().__init__()
         width = config.width
         self.into = nn.Sequential(
-            nn.Linear(inputs, width),
+            operations.Linear(inputs, width),
             nn.GELU(),
             nn.Dropout1d(config.dropout),
-            nn.Linear(width, width),
+            operations.Linear(width, width),
         )
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.GroupNorm(1, width),
-                nn.Conv1d(width, width, 5, padding="same", dilation=dilation),
+                operations.GroupNorm(1, width),
+                operations.Conv1d(width, width, 5, padding="same", dilation=dilation),
                 nn.GELU(),
-                nn.Conv1d(width, width, 1),
+                operations.Conv1d(width, width, 1),
             )
             for dilation in config.dilations
         )
-        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.embedding))
+        self.out = nn.Sequential(
+            operations.LayerNorm(width), operations.Linear(width, config.embedding)
+        )
 
     def forward(self, x: Float[Tensor, "b t i"]) -> Float[Tensor, "b t e"]:
         x = self.into(x).transpose(1, 2)
@@ -129,14 +134,14 @@ class _TimeNet(nn.Module):
 class _PictureEncoder(nn.Module):
     """A small convolutional net over single mouth pictures."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, operations: Operations):
         super().__init__()
         channels = (1, 16, 32, 64)
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(channels):
-            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
-            layers += [nn.GroupNorm(1, outputs)]
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 5 * 7, width))
+            layers += [operations.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
+            layers += [operations.GroupNorm(1, outputs)]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), operations.Linear(64 * 5 * 7, width))
 
     def forward(self, pictures: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
         return self.layers(pictures)
