@@ -12,6 +12,8 @@ from tools.hosting.environment import PACK, Environment
 from tools.hosting.server import ComfyServer, running_server
 
 SHARED = PACK.parent / "shared"
+NEWER_FRONTEND = PACK / ".host" / "browser" / "frontend-1.58.1"
+"""Made by `pip install --no-deps --target <this folder> comfyui-frontend-package==1.58.1`."""
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,20 @@ def comfyui(
     with running_server(host_environment, base) as server:
         for path in demo_files(host_environment.base / "input"):
             shutil.copy(path, server.input)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def neighbours(
+    host_environment: Environment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComfyServer]:
+    """A ComfyUI with nodes of other packs and, where it is installed, a newer frontend."""
+    base = tmp_path_factory.mktemp("neighbours")
+    nodes = Path(__file__).parent / "neighbour_nodes"
+    shutil.copytree(nodes, base / "custom_nodes" / nodes.name)
+    frontend = NEWER_FRONTEND / "comfyui_frontend_package" / "static"
+    arguments = [f"--front-end-root={frontend}"] if frontend.is_dir() else []
+    with running_server(host_environment, base, arguments=arguments) as server:
         yield server
 
 

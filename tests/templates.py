@@ -25,7 +25,11 @@ NAMES = (
     "restore_crops", "interpolate_after", "blend_styles", "score_and_plots", "batch_of_lines",
 )  # fmt: skip
 TARGET, TAKE = "template_target.mp4", "template_take.mp4"
-SPEECH, HUM, LINES = "template_speech.wav", "template_hum.wav", ("template_line_1.wav", "template_line_2.wav")
+SPEECH, HUM, LINES = (
+    "template_speech.wav",
+    "template_hum.wav",
+    ("template_line_1.wav", "template_line_2.wav"),
+)
 SMALL = {
     "lipstyle_demo.mp4": TARGET,
     "lipstyle_demo_take.mp4": TAKE,
@@ -54,7 +58,9 @@ def small(name: str) -> dict[str, Any]:
     """The workflow with tiny models and small files in it, still as the browser saves it."""
     workflow = content(name)
     for node in workflow["nodes"]:
-        values = [SMALL.get(v, v) if isinstance(v, str) else v for v in node.get("widgets_values") or []]
+        values = [
+            SMALL.get(v, v) if isinstance(v, str) else v for v in node.get("widgets_values") or []
+        ]
         if node["type"] in TINY:
             values = [TINY[node["type"]]]
         node["widgets_values"] = values

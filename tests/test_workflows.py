@@ -1,4 +1,4 @@
-"""The workflows that ComfyUI's template menu offers: they fit the nodes, explain themselves, and run."""
+"""The workflows of the template menu: they fit the nodes, explain themselves, and run."""
 
 import re
 from pathlib import Path
@@ -89,7 +89,9 @@ def test_every_number_of_the_note_is_a_node_and_every_input_has_one(name):
     assert len(steps) >= 3
     for number, label in steps:
         assert titles[number] == f"{number} {label}"
-    files = [n for n in content(name)["nodes"] if {*SMALL} & {*map(str, n.get("widgets_values") or [])}]
+    files = [
+        n for n in content(name)["nodes"] if {*SMALL} & {*map(str, n.get("widgets_values") or [])}
+    ]
     for node in files:
         assert node["title"][0].isdigit() or (name, node["title"]) == ("batch_of_lines", "Line")
     assert "consent" in text and "choose file to upload" in text
@@ -176,7 +178,9 @@ def video_of(host: ComfyServer, videos: dict[str, Path], name: str) -> Path:
 def test_a_workflow_runs_and_speaks(host: ComfyServer, videos, name):
     path = video_of(host, videos, name)
     clip, source = open_clip(path), open_clip(host.input / TARGET)
-    seconds = LINE_SECONDS[0] if name == "batch_of_lines" else read_audio(host.input / SPEECH).duration
+    seconds = (
+        LINE_SECONDS[0] if name == "batch_of_lines" else read_audio(host.input / SPEECH).duration
+    )
     times = 2 if name == "interpolate_after" else 1
     assert (clip.fps, clip.height, clip.width) == (times * source.fps, source.height, source.width)
     assert clip.frame_count == times * round(seconds * source.fps)
@@ -203,7 +207,9 @@ def test_interpolation_puts_the_mean_between_every_two_frames(host: ComfyServer,
     clip = open_clip(video_of(host, videos, "interpolate_after"))
     frames = clip.frames(0, clip.frame_count)
     between, mean = frames[1:-1:2], (frames[0:-2:2] + frames[2::2]) / 2
-    assert (between - mean).abs().mean() < 0.5 * (frames[1:-1:2] - frames[0:-2:2]).abs().mean() + 0.01
+    assert (between - mean).abs().mean() < 0.5 * (
+        frames[1:-1:2] - frames[0:-2:2]
+    ).abs().mean() + 0.01
 
 
 @pytest.mark.server

@@ -30,16 +30,18 @@ MOST_BYTES = 190_000
 def main(names: list[str]) -> int:
     environment = Environment.chosen()
     files = [WORKFLOWS / f"{name}.json" for name in names] or sorted(WORKFLOWS.glob("*.json"))
-    with tempfile.TemporaryDirectory() as folder:
-        with running_server(environment, Path(folder) / "comfyui") as server:
-            for path in demo_files(environment.base / "input"):
-                shutil.copy(path, server.input)
-            for file in files:
-                shot = Path(folder) / "shot.png"
-                lie_on_each_other = photograph(server.url, file, shot)
-                target = file.with_suffix(".jpg")
-                size = write_jpeg(shot, target)
-                print(f"{target.relative_to(PACK)}: {size // 1024} kB", *lie_on_each_other)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_server(environment, Path(folder) / "comfyui") as server,
+    ):
+        for path in demo_files(environment.base / "input"):
+            shutil.copy(path, server.input)
+        for file in files:
+            shot = Path(folder) / "shot.png"
+            lie_on_each_other = photograph(server.url, file, shot)
+            target = file.with_suffix(".jpg")
+            size = write_jpeg(shot, target)
+            print(f"{target.relative_to(PACK)}: {size // 1024} kB", *lie_on_each_other)
     return 0
 
 
