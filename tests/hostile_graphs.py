@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from node_graphs import (
-    FACE,
     PREDICTOR,
     Graph,
     Link,
@@ -19,7 +18,6 @@ from node_graphs import (
     save_video,
     speech,
     track,
-    video,
 )
 
 SHORT_SPEECH, STYLE = "hostile_speech.wav", "hostile_style.safetensors"
@@ -86,9 +84,7 @@ def short_clip(graph: Graph) -> Link:
 
 
 def motion(graph: Graph, loaded: Link) -> Link:
-    heard = graph.add(
-        "LipStyleEncodeSpeech", predictor=loaded, audio=speech(graph, SHORT_SPEECH)
-    )
+    heard = graph.add("LipStyleEncodeSpeech", predictor=loaded, audio=speech(graph, SHORT_SPEECH))
     return graph.add(
         "LipStylePredictLipMotion", predictor=loaded, speech=heard, strength=1.0,
         style=load_style(graph),
