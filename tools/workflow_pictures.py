@@ -30,27 +30,27 @@ MOST_BYTES = 190_000
 def main(names: list[str]) -> int:
     environment = Environment.chosen()
     files = [WORKFLOWS / f"{name}.json" for name in names] or sorted(WORKFLOWS.glob("*.json"))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_server(environment, Path(folder) / "comfyui") as server,
-    ):
-        for path in demo_files(environment.base / "input"):
-            shutil.copy(path, server.input)
-        for file in files:
-            shot = Path(folder) / "shot.png"
-            lie_on_each_other = photograph(server.url, file, shot)
+    with tempfile.TemporaryDirectory() as folder:
+        with running_server(environment, Path(folder) / "comfyui") as server:
+            for path in demo_files(environment.base / "input"):
+                shutil.copy(path, server.input)
+            shots = photographs(server.url, files, Path(folder))
+        for file, shot in zip(files, shots, strict=True):
             target = file.with_suffix(".jpg")
-            size = write_jpeg(shot, target)
-            print(f"{target.relative_to(PACK)}: {size // 1024} kB", *lie_on_each_other)
+            print(f"{target.relative_to(PACK)}: {write_jpeg(shot, target) // 1024} kB")
     return 0
 
 
-def photograph(url: str, workflow: Path, shot: Path) -> list[str]:
-    """Runs a workflow in the browser and takes a picture; returns which nodes overlap then."""
-    script = ["node", TOOLS / "author_workflow.mjs", url, workflow, "--run", "--png", shot]
+def photographs(url: str, workflows: list[Path], folder: Path) -> list[Path]:
+    """Runs workflows in one browser; prints which nodes lie on each other then."""
+    (shots := folder / "shots").mkdir()
+    png = shots if len(workflows) > 1 else shots / f"{workflows[0].stem}.png"
+    script = ["node", TOOLS / "author_workflow.mjs", url, *workflows, "--run", "--png", png]
     done = subprocess.run(list(map(str, script)), stdout=subprocess.PIPE, text=True, check=True)
-    report = json.loads(done.stdout)["workflows"][workflow.stem]
-    return [f"({first} lies on {second})" for first, second in report["overlapping"]]
+    for name, report in json.loads(done.stdout)["workflows"].items():
+        for first, second in report["overlapping"]:
+            print(f"{name}: {first} lies on {second}")
+    return [shots / f"{path.stem}.png" for path in workflows]
 
 
 def write_jpeg(shot: Path, target: Path) -> int:
