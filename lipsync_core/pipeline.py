@@ -31,7 +31,7 @@ from .media.fitting import FitPolicy, fit_clip
 from .media.mask_clip import matched_mask
 from .media.writing import write_clip
 from .motion.basis import LipMotionBasis
-from .motion.measuring import measure_lip_motion
+from .motion.measuring import measure_lip_motion, posed_landmarks
 from .motion.prediction import predict_lip_motion
 from .motion.predictor import MotionPredictor
 from .motion.style import extend_style, make_style_reference
@@ -41,6 +41,7 @@ from .render.references import (
     References,
     choose_references,
     encode_references,
+    points_in_crops,
 )
 from .render.renderer import LipRenderer
 from .render.rendering import render_lips
@@ -269,7 +270,17 @@ def find_references(
     ]
     in_order = sorted(choice.frames)
     pool = torch.cat([crops[in_order.index(frame)] for frame in choice.frames])
-    return encode_references(renderer, pool, choice)
+    if not renderer.config.places_references:
+        return encode_references(renderer, pool, choice)
+    displacement = renderer_basis(renderer).displacement(wanted)
+    posed = posed_landmarks(track, displacement)
+    return encode_references(
+        renderer,
+        pool,
+        choice,
+        points_in_crops(seen.landmarks, seen.frame_to_crop, size)[list(choice.frames)],
+        points_in_crops(posed, track.frame_to_crop, track.crop_size),
+    )
 
 
 def reference_lips(
@@ -281,13 +292,17 @@ def reference_lips(
     config = renderer.config
     if not config.knows_references:
         return torch.zeros(clip.frame_count, 1), torch.zeros(source.frame_count, 1)
-    basis = LipMotionBasis(renderer.basis_components.cpu(), config.basis_extends)
-    shown = measure_lip_motion(seen, basis)
+    shown = measure_lip_motion(seen, renderer_basis(renderer))
     wanted = motion.in_basis(config.basis, config.motion_dim)
     return (
         motion_windows(wanted.coefficients.float().cpu(), clip.times(), 1)[:, 0],
         motion_windows(shown.coefficients, source.times(), 1)[:, 0],
     )
+
+
+def renderer_basis(renderer: LipRenderer) -> LipMotionBasis:
+    """The basis in which a renderer that knows its references measures them."""
+    return LipMotionBasis(renderer.basis_components.cpu(), renderer.config.basis_extends)
 
 
 def composite_span(

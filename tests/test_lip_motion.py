@@ -9,7 +9,11 @@ from synthetic_motion import closed_face, displacement, made_up_basis, rotation,
 
 from lipsync_core.landmarks import MOVING, STABLE, opening, tracked
 from lipsync_core.motion.basis import LipMotionBasis, fit_basis, motion_to_landmarks
-from lipsync_core.motion.measuring import canonical_motion, measure_lip_motion
+from lipsync_core.motion.measuring import (
+    canonical_motion,
+    measure_lip_motion,
+    posed_landmarks,
+)
 from lipsync_core.types import LipMotion
 
 BASIS = made_up_basis()
@@ -137,3 +141,19 @@ def test_motion_of_another_basis_is_refused():
     motion = LipMotion(torch.zeros(3, BASIS.size), torch.ones(3, dtype=torch.bool), "lip-pca:other")
     with pytest.raises(ValueError, match="lip-pca:other"):
         motion_to_landmarks(motion, BASIS, closed_face())
+
+
+def test_measured_motion_is_put_back_into_every_pose():
+    """Landmarks come back from the motion that was measured on them; another motion moves lips and
+    jaw alone, with the head."""
+    moved = talking(at_25_hz(2))
+    turns = torch.linspace(-0.5, 0.5, len(moved))
+    still = track_of(moved)
+    turned = torch.einsum("tij,tkj->tki", rotation(turns, turns / 2), still.landmarks) * 1.2
+    track = replace(still, landmarks=turned)
+    measured, _ = canonical_motion(track)
+    assert torch.allclose(posed_landmarks(track, measured), track.landmarks, atol=0.02)
+    shut = posed_landmarks(track, torch.zeros_like(moved))
+    assert torch.equal(shut[:, tracked(STABLE)], track.landmarks[:, tracked(STABLE)])
+    again, _ = canonical_motion(replace(track, landmarks=shut))
+    assert again.abs().max() < 1e-4

@@ -218,7 +218,8 @@ def test_the_painted_control_sees_a_renderer_that_looks_under_the_mask(monkeypat
     def rendered(pictures):
         choice = torch.zeros(4, 1, dtype=torch.long)
         pool = ReferenceChoice((0,), choice, choice == 0, torch.zeros(1, 4), torch.zeros(4, 1))
-        looked = encode_references(renderer, crops[:1], pool)
+        points = torch.rand(4, 77, 2, generator=torch.Generator().manual_seed(0))
+        looked = encode_references(renderer, crops[:1], pool, points[:1], points)
         return render_lips(
             renderer, pictures, lip_motion(torch.ones(4, 4)), torch.arange(4) / 25, looked
         )

@@ -194,7 +194,8 @@ def test_training_that_begins_from_a_renderer_begins_where_it_stood(prepared, co
 def test_training_can_begin_from_a_renderer_of_other_sizes(prepared, codec):
     basis, recipe = prepared / "basis.safetensors", renderer_recipe(4)
     earlier = build_renderer_task(prepared, codec, basis, recipe).renderer
-    other = replace(recipe, config=replace(recipe.config, patch=2, knows_references=False))
+    config = replace(recipe.config, patch=2, knows_references=False, places_references=False)
+    other = replace(recipe, config=config)
     model = build_renderer_task(prepared, codec, basis, other).renderer
     begin_from(model, earlier)
     assert torch.equal(model.unet.down.weight, earlier.unet.down.weight)

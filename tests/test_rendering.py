@@ -9,7 +9,13 @@ from tiny_renderer import CONFIG, face_track, lip_motion, mouth_crops, tiny_rend
 
 from lipsync_core.crop_geometry import crop_mask
 from lipsync_core.errors import ModelError
-from lipsync_core.render.references import References, choose_references, encode_references
+from lipsync_core.render.references import (
+    References,
+    choose_references,
+    encode_references,
+    placed,
+    points_in_crops,
+)
 from lipsync_core.render.rendering import (
     decode_lip_latents,
     feathered_mask,
@@ -37,10 +43,11 @@ def references(renderer, crops) -> References:
 
 def references_of(renderer, crops) -> References:
     shown = motion(9).coefficients
-    choice = choose_references(
-        face_track(torch.arange(FRAMES).float()), motion().coefficients, shown
-    )
-    return encode_references(renderer, crops[list(choice.frames)], choice)
+    track = face_track(torch.arange(FRAMES).float())
+    choice = choose_references(track, motion().coefficients, shown)
+    points = points_in_crops(track.landmarks, track.frame_to_crop, track.crop_size)
+    found = points[list(choice.frames)]
+    return encode_references(renderer, crops[list(choice.frames)], choice, found, points)
 
 
 def motion(seed: int = 0):
@@ -111,11 +118,14 @@ def test_frames_that_are_alike_come_out_alike(renderer, crops, references):
     """One noise for the clip: equal crops, motion and references give equal mouths."""
     still = crops[:1].expand(FRAMES, -1, -1, -1)
     one = references.of(slice(0, 1))
+    assert one.placement is not None
+    wanted = one.placement.wanted.expand(FRAMES, -1, -1)
     same = replace(
         one,
         choice=one.choice.expand(FRAMES, -1),
         usable=one.usable.expand(FRAMES, -1),
         distance=one.distance.expand(FRAMES, -1),
+        placement=replace(one.placement, wanted=wanted),
     )
     rest = lip_motion(torch.ones(FRAMES, CONFIG.motion_dim))
     latents = sample_lip_latents(renderer, still, rest, times(), same)
@@ -165,6 +175,34 @@ def test_motion_of_an_extended_basis_is_understood_as_far_as_known(renderer, cro
     extended = lip_motion(more, basis=f"{CONFIG.basis}+extended")
     rendered = [render_lips(renderer, crops, m, times(), references) for m in (known, extended)]
     assert torch.equal(*rendered)
+
+
+def test_drawing_begins_from_the_nearest_references_in_place(renderer, crops, references):
+    """In place: a mouth of the pool, bent to where the wanted one is."""
+    start = placed(references)
+    assert start.shape == crops.shape and start.min() >= 0 and start.max() <= 1
+    few = slice(3, 6)
+    assert torch.allclose(placed(references.of(few)), start[few], atol=1e-5)
+    assert references.placement is not None
+    there = references.placement.found[references.choice[:, 0]]
+    still = replace(
+        references,
+        choice=references.choice[:, :1],
+        usable=references.usable[:, :1],
+        distance=references.distance[:, :1],
+        placement=replace(references.placement, wanted=there),
+    )
+    nearest = references.placement.crops[still.choice[:, 0]]
+    assert (placed(still) - nearest).abs().max() < 0.01
+    assert (start - nearest).abs().mean() > (placed(still) - nearest).abs().mean()
+    moved = replace(references, placement=replace(references.placement, wanted=there + 0.03))
+    drawn = [render_lips(renderer, crops, motion(), times(), r) for r in (references, moved)]
+    assert not torch.equal(*drawn)
+
+
+def test_a_renderer_that_begins_in_place_must_know_where_that_is(renderer, crops, references):
+    with pytest.raises(ValueError, match="where lips are"):
+        render_lips(renderer, crops, motion(), times(), replace(references, placement=None))
 
 
 def test_lengths_and_sizes_that_differ_are_refused(renderer, crops, references):

@@ -19,6 +19,7 @@ CONFIG = LipRendererConfig(
     head_width=8,
     blends_references=True,
     knows_references=True,
+    places_references=True,
     codec_latent_channels=4,
     codec_widths=(8, 16, 16),
     codec_encoder_blocks=1,

@@ -1,4 +1,4 @@
-"""From a tracked face to lip motion: head pose out, the person's neutral out, 25 Hz."""
+"""From a tracked face to lip motion and back: head pose out, the person's neutral out, 25 Hz."""
 
 from fractions import Fraction
 
@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..canonical_pose import canonicalise, fit_similarity
-from ..landmarks import MOVING, STABLE, tracked
+from ..canonical_pose import Similarity, canonicalise, fit_similarity
+from ..landmarks import MOVING, STABLE, canonical, tracked
 from ..types import MOTION_RATE, FaceTrack, LipMotion
 from .basis import LipMotionBasis
 
@@ -23,25 +23,39 @@ def canonical_motion(
 ) -> tuple[Float[Tensor, "steps points 3"], Bool[Tensor, " steps"]]:
     """The MOVING landmarks minus the person's neutral in the canonical face, eye distances, at
     25 Hz, and where they were seen."""
-    landmarks = _without_pose(track.landmarks.double(), track.visible)
+    landmarks = _without_pose(track)(track.landmarks.double())
     moving = tracked(MOVING)
     displacement = landmarks[:, moving] - track.neutral.to(landmarks)[moving]
     return _resample(displacement.float(), track.visible, track.fps, track.cuts)
 
 
-def _without_pose(
-    landmarks: Float[Tensor, "t k 3"], visible: Bool[Tensor, " t"]
+def posed_landmarks(
+    track: FaceTrack, displacement: Float[Tensor, "t points 3"]
 ) -> Float[Tensor, "t k 3"]:
-    """Canonical landmarks, aligned twice: to the canonical face, then to the clip's own mean.
+    """The track's landmarks, frame pixels, with lips and jaw where `displacement` of its frames
+    has them: the MOVING landmarks minus neutral in the canonical face, eye distances."""
+    pose, moving = _without_pose(track), tracked(MOVING)
+    wanted = track.neutral.to(displacement)[moving] + displacement
+    turned = torch.einsum(
+        "tji,tkj->tki", pose.rotation, wanted.double() - pose.translation[:, None]
+    )
+    landmarks = track.landmarks.clone()
+    landmarks[:, moving] = (turned / pose.scale[:, None, None]).to(landmarks)
+    return landmarks
+
+
+def _without_pose(track: FaceTrack) -> Similarity:
+    """Into the canonical face, aligned twice: to the canonical face, then to the clip's own mean.
 
     The canonical face's brows and nose are not this person's, and the misfit would change with
     the pose; the person's own shape, as the first pass finds it, has none.
     """
-    if not visible.any():
-        return canonicalise(landmarks).landmarks
-    stable = tracked(STABLE)
-    own_shape = canonicalise(landmarks).landmarks[visible][:, stable].median(dim=0).values
-    return fit_similarity(landmarks[:, stable], own_shape)(landmarks)
+    landmarks, stable = track.landmarks.double(), tracked(STABLE)
+    if not track.visible.any():
+        return fit_similarity(landmarks[:, stable], canonical(STABLE))
+    canonical_landmarks = canonicalise(landmarks).landmarks
+    own_shape = canonical_landmarks[track.visible][:, stable].median(dim=0).values
+    return fit_similarity(landmarks[:, stable], own_shape)
 
 
 def _resample(

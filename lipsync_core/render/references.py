@@ -3,12 +3,14 @@
 A reference should look the target's way, and its mouth should come near to the wanted one: what the
 person has shown need not be invented. It should be far from the target in time, or the renderer
 would only have to copy. A few dozen frames, as different as the clip has them, are the pool out of
-which every target frame takes its nearest.
+which every target frame takes its nearest. The nearest of all are bent until their lips lie where
+they are wanted: drawing begins from there.
 """
 
 from dataclasses import dataclass, replace
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
@@ -18,12 +20,18 @@ from ..landmarks import STABLE, tracked
 from ..types import FaceTrack
 from .precision import autocast
 from .renderer import LipRenderer, network_crops
+from .thin_plate import bend
 
 POOL = 24
 """Frames of a clip, at most, that are references for its target frames."""
 PER_FRAME = 4
 """References that each target frame looks at."""
 MOST_PER_FRAME = 8
+PLACED = 2
+"""Of the nearest references, how many are bent into place for a frame and mixed: one alone would
+make teeth and skin jump where another one becomes the nearest."""
+PLACED_NEARNESS = 300.0
+"""Per squared eye distance: how soon the second counts less than the first."""
 DISTANCE = 30
 """Frames between a target and its references in the same clip, where the clip is long enough."""
 POSE_WINDOW = 25
@@ -49,6 +57,18 @@ class ReferenceChoice:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """What brings references into place. Points are TRACKED landmarks, fractions of the crop."""
+
+    crops: Float[Tensor, "p s s 3"]
+    """The pool."""
+    found: Float[Tensor, "p k 2"]
+    """Where the points are in it."""
+    wanted: Float[Tensor, "t k 2"]
+    """Where each target frame is to have them."""
+
+
+@dataclass(frozen=True)
 class References:
     """The pool as the renderer's attention reads it; made once per clip."""
 
@@ -57,6 +77,8 @@ class References:
     usable: Bool[Tensor, "t n"]
     lips: Float[Tensor, "p m"]
     distance: Float[Tensor, "t n"]
+    placement: Placement | None = None
+    """Needed by renderers whose `config.places_references` is set."""
 
     def of(self, frames: slice) -> "References":
         """The references of some target frames."""
@@ -65,6 +87,8 @@ class References:
             choice=self.choice[frames],
             usable=self.usable[frames],
             distance=self.distance[frames],
+            placement=self.placement
+            and replace(self.placement, wanted=self.placement.wanted[frames]),
         )
 
 
@@ -115,15 +139,42 @@ def choose_references(
 
 @torch.no_grad()
 def encode_references(
-    renderer: LipRenderer, crops: Float[Tensor, "p s s 3"], choice: ReferenceChoice
+    renderer: LipRenderer,
+    crops: Float[Tensor, "p s s 3"],
+    choice: ReferenceChoice,
+    found: Float[Tensor, "p k 2"] | None = None,
+    wanted: Float[Tensor, "t k 2"] | None = None,
 ) -> References:
-    """`crops`, in [0, 1], of the frames that `choice` names, made ready for `render_lips`."""
+    """`crops`, in [0, 1], of the frames that `choice` names, made ready for `render_lips`.
+
+    `found` and `wanted` are the points of `Placement`, for renderers that need it.
+    """
     if len(crops) != len(choice.frames):
         raise ValueError(f"{len(crops)} reference crops for a choice of {len(choice.frames)}")
     with autocast(renderer.device):
         latents = renderer.encode(network_crops(crops).to(renderer.device))
         features = renderer.unet.encode_references(latents)
-    return References(features, choice.choice, choice.usable, choice.lips, choice.distance)
+    placement = None
+    if found is not None and wanted is not None:
+        placement = Placement(crops, found, wanted)
+    chosen = choice.choice, choice.usable, choice.lips, choice.distance
+    return References(features, *chosen, placement)
+
+
+def placed(references: References) -> Float[Tensor, "t s s 3"]:
+    """For every target frame the nearest of its references, bent until their lips lie where they
+    are wanted. Raises ValueError where it is not known where that is."""
+    placement = references.placement
+    if placement is None:
+        raise ValueError("this renderer needs to know where lips are in references and wanted")
+    far = references.distance.square().masked_fill(~references.usable, torch.inf)[:, :PLACED]
+    shares = (-PLACED_NEARNESS * far).softmax(1)
+    chosen = references.choice[:, :PLACED]
+    pictures = rearrange(placement.crops[chosen], "t n h w c -> (t n) c h w")
+    found = rearrange(placement.found[chosen], "t n k two -> (t n) k two")
+    wanted = placement.wanted.repeat_interleave(chosen.shape[1], 0)
+    bent = rearrange(bend(pictures, found, wanted), "(t n) c h w -> t n h w c", t=len(chosen))
+    return torch.einsum("tn,tnhwc->thwc", shares.to(bent), bent)
 
 
 def mouth_distance(
@@ -151,10 +202,16 @@ def poses_in_crops(
     landmarks: Float[Tensor, "t k 3"], frame_to_crop: Float[Tensor, "t 2 3"], crop_size: int
 ) -> Float[Tensor, "t p"]:
     """`crop_poses` of TRACKED landmarks in frame pixels."""
-    points = landmarks[:, tracked(STABLE), :2].float()
+    return points_in_crops(landmarks[:, tracked(STABLE)], frame_to_crop, crop_size).flatten(1)
+
+
+def points_in_crops(
+    points: Float[Tensor, "t k xyz"], frame_to_crop: Float[Tensor, "t 2 3"], crop_size: int
+) -> Float[Tensor, "t k 2"]:
+    """Where points, in frame pixels, lie in the crops, as fractions of their side."""
     matrices = frame_to_crop.float()
-    points = points @ matrices[:, :, :2].mT + matrices[:, None, :, 2]
-    return points.flatten(1) / crop_size
+    turned = points[..., :2].float() @ matrices[:, :, :2].mT
+    return (turned + matrices[:, None, :, 2]) / crop_size
 
 
 def _spread(features: Float[Tensor, "v f"]) -> Int[Tensor, " p"]:

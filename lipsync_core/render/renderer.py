@@ -53,6 +53,9 @@ class LipRendererConfig:
     knows_references: bool = False
     """Whether it is told how its references' lips stand; then those that come near the wanted
     motion count more, in place and in attention."""
+    places_references: bool = False
+    """Whether drawing begins from the nearest references bent until their lips lie where they are
+    wanted (`references.placed`), else from the nearest as they are."""
     basis_extends: int = 0
     """See `LipMotionBasis.extends`; of the basis that references are measured in."""
     codec_latent_channels: int = 16
@@ -87,6 +90,8 @@ class LipRenderer(Model):
             raise ValueError(f"crop_size is {config.crop_size}: it must be a multiple of 128")
         if config.motion_window_steps % 2 == 0:
             raise ValueError(f"motion_window_steps is {config.motion_window_steps}: it must be odd")
+        if config.places_references and not (config.blends_references and config.knows_references):
+            raise ValueError("places_references needs blends_references and knows_references")
         if config.detail_width and not config.blends_references:
             raise ValueError("detail_width needs blends_references: details are refined from them")
         self.codec = Codec(config.codec, operations)

@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..types import LipMotion, OnProgress
 from .motion_windows import motion_windows
 from .precision import autocast
-from .references import References
+from .references import References, placed
 from .renderer import LipRenderer, network_crops, picture_crops, window_slices
 from .sampling import sample, shared_noise
 from .unet import Conditioning
@@ -76,16 +76,21 @@ def sample_lip_latents(
     latents = []
     for frames in _batches(len(crops)):
         pictures = network_crops(crops[frames]).to(renderer.device)
-        choice = references.choice[frames].to(renderer.device)
+        looked = references.of(frames)
+        choice = looked.choice.to(renderer.device)
+        start = None
+        if config.places_references:
+            start = network_crops(placed(looked)).to(renderer.device)
         with autocast(renderer.device):
             condition = Conditioning(
                 masked=renderer.encode_masked(pictures),
                 mask=renderer.latent_mask(),
                 motion=renderer.normalised_motion(windows[frames].to(renderer.device)),
                 choice=choice,
-                usable=references.usable[frames].to(renderer.device),
+                usable=looked.usable.to(renderer.device),
                 shown=renderer.normalised_motion(lips[choice]) if known else None,
-                distance=references.distance[frames].to(renderer.device),
+                distance=looked.distance.to(renderer.device),
+                placed=None if start is None else renderer.encode(start),
             )
 
             def denoise(x: Tensor, t: Tensor, condition: Conditioning = condition) -> Tensor:

@@ -47,6 +47,9 @@ class Conditioning:
     """Normalised motion coefficients of the chosen references; needed where they are known."""
     distance: Float[Tensor, "b n"] | None = None
     """How far the chosen references are from the wanted mouth and pose, in eye distances."""
+    placed: Float[Tensor, "b c h w"] | None = None
+    """Latents of the nearest references with their lips brought into place, where drawing begins;
+    None: it begins from the nearest as they are."""
 
     def of(self, pictures: Int[Tensor, " k"]) -> "Conditioning":
         """What is told of some pictures of the batch."""
@@ -58,6 +61,7 @@ class Conditioning:
             usable=self.usable[pictures],
             shown=None if self.shown is None else self.shown[pictures],
             distance=None if self.distance is None else self.distance[pictures],
+            placed=None if self.placed is None else self.placed[pictures],
         )
 
 
@@ -206,8 +210,12 @@ class LipUNet(nn.Module):
         parts = [noisy, masked, mask.expand(len(noisy), -1, -1, -1)]
         blend = torch.zeros_like(noisy)
         if self.blends_references:
-            stored = chosen[..., -noisy[0].numel() :].to(noisy.dtype)
-            blend = torch.einsum("bn,bnf->bf", shares.to(noisy.dtype), stored).reshape(noisy.shape)
+            if condition.placed is None:
+                stored = chosen[..., -noisy[0].numel() :].to(noisy.dtype)
+                mixed = torch.einsum("bn,bnf->bf", shares.to(noisy.dtype), stored)
+                blend = mixed.reshape(noisy.shape)
+            else:
+                blend = self._places(condition.placed)
             parts.append(blend)
         x = torch.cat([part.to(noisy.dtype) for part in parts], 1)
         x = self.enter(x.contiguous(memory_format=torch.channels_last))

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..crop_geometry import CROP_LEFT, CROP_SIDE, CROP_TOP, crop_mask
-from ..render.references import poses_in_crops
+from ..landmarks import STABLE, tracked
+from ..render.references import points_in_crops
 from .prepared import read_prepared
 
 MOUTH_BOX = (-0.42, 0.62, 0.42, 1.30)
@@ -28,8 +29,13 @@ class CropClip:
     crops: UInt8[Tensor, "t s s 3"]
     visible: Int[Tensor, " t"]
     """The numbers of the frames in which the face is seen."""
-    poses: Float[Tensor, "t p"]
-    """How the head is turned, see `render.references.crop_poses`."""
+    points: Float[Tensor, "t k 2"]
+    """TRACKED landmarks in the crops, as fractions of their side."""
+
+    @property
+    def poses(self) -> Float[Tensor, "t p"]:
+        """How the head is turned, see `render.references.crop_poses`."""
+        return self.points[:, tracked(STABLE)].flatten(1)
 
 
 def read_crop_clips(prepared: Path, split: str) -> list[CropClip]:
@@ -42,7 +48,7 @@ def read_crop_clips(prepared: Path, split: str) -> list[CropClip]:
             # Memory-mapped: what is not looked at is not read.
             crops=clip.read("crops"),
             visible=clip.read("visible").nonzero()[:, 0],
-            poses=poses_in_crops(
+            points=points_in_crops(
                 clip.read("landmarks"), clip.read("frame_to_crop"), clip.crop_size
             ),
         )

@@ -34,6 +34,8 @@ class EncodedBatch:
     """In [-1, 1], the part of the windows that was asked for."""
     frames: int
     """Targets per scene; those of one scene stand together."""
+    placed: Float[Tensor, "b c h w"] | None = None
+    """Of the nearest references with their lips in place, for renderers that begin from them."""
 
 
 def encode_batch(
@@ -52,6 +54,7 @@ def encode_batch(
         distance=batch.distance,
         mouths=window(batch.crops)[(..., *mouth)].clone(),
         frames=batch.frames,
+        placed=renderer.encode(batch.placed) if renderer.config.places_references else None,
     )
 
 

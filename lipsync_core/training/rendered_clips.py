@@ -15,6 +15,7 @@ from torch.nn import functional
 from ..motion.basis import LipMotionBasis
 from ..render.motion_windows import motion_windows
 from ..render.references import mouth_distance
+from ..render.thin_plate import bend
 from ..types import MOTION_RATE
 from .augmentation import (
     change_colours,
@@ -62,6 +63,8 @@ class SceneRecipe:
     jitter: float = 0.2
     """How far references stand off their place, in units of 6 % of scale and turn and 2 % of the
     side. At inference they stand almost exactly: what is too loose here is copied as blur."""
+    misplaced: float = 0.004
+    """How far points of references in place are off, as a standard deviation in crop sides."""
     degraded: float = 0.1
     """Share of the scenes that are seen softly."""
 
@@ -79,6 +82,8 @@ class RenderedBatch:
     """Motion of the references."""
     distance: Float[Tensor, "b n"]
     """See `render.references.mouth_distance`."""
+    placed: Float[Tensor, "b 3 s s"]
+    """The nearest usable reference of each target, its lips brought into place."""
     frames: int
     """Targets per scene; those of one scene stand together."""
 
@@ -93,6 +98,7 @@ class RenderedBatch:
             usable=self.usable.to(device),
             shown=self.shown.to(device),
             distance=self.distance.to(device),
+            placed=self.placed.to(device),
         )
 
 
@@ -140,22 +146,28 @@ class RenderedClips:
         scenes = [
             self._scene(self.clips[i], recipe, window_steps, generator) for i in chosen.tolist()
         ]
-        crops, motion, references, shown, distance = (
+        crops, motion, references, shown, distance, wanted, found = (
             torch.cat(part) for part in zip(*scenes, strict=True)
         )
-        crops, references = _augmented(crops, references, recipe, generator)
         pool = torch.arange(len(references)).reshape(recipe.scenes, recipe.references)
+        choice = pool.repeat_interleave(recipe.frames, 0)
         usable = torch.rand(len(crops), recipe.references, generator=generator)
         usable = usable < recipe.usable_share
         usable[:, 0] = True
+        nearest = distance.masked_fill(~usable, torch.inf).argmin(1, keepdim=True)
+        nearest = choice.gather(1, nearest)[:, 0]
+        wanted = wanted + recipe.misplaced * torch.randn(wanted.shape, generator=generator)
+        placed = bend(references[nearest], found[nearest], wanted)
+        crops, references, placed = _augmented(crops, references, placed, recipe, generator)
         return RenderedBatch(
             crops=2 * crops - 1,
             motion=motion,
             references=2 * references - 1,
-            choice=pool.repeat_interleave(recipe.frames, 0),
+            choice=choice,
             usable=usable,
             shown=shown,
             distance=distance,
+            placed=2 * placed - 1,
             frames=recipe.frames,
         )
 
@@ -178,7 +190,7 @@ class RenderedClips:
         generator: torch.Generator,
     ) -> tuple[Tensor, ...]:
         """Target crops, their motion windows, reference crops, their motion as each target is
-        told it, and their distances from each target."""
+        told it, their distances from each target, and the points of targets and references."""
         centre = _pick(clip.frames, 1, generator)
         nearest = (clip.frames - centre).abs().argsort()[: 5 * recipe.frames]
         targets = _pick(clip.frames[nearest], recipe.frames, generator)
@@ -202,6 +214,8 @@ class RenderedClips:
             source.pictures(references, self.crop_size),
             source.lips(references).expand(recipe.frames, -1, -1),
             distance[:, chosen],
+            clip.crops.points[targets],
+            source.crops.points[references],
         )
 
 
@@ -257,43 +271,49 @@ def read_rendered_clips(
 
 
 def _augmented(
-    crops: Tensor, references: Tensor, recipe: SceneRecipe, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+    crops: Tensor,
+    references: Tensor,
+    placed: Tensor,
+    recipe: SceneRecipe,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Unless a face is reshaped, targets keep their pixels' places: resampling teaches blur."""
-    crops, references = _reshaped(crops, references, recipe, generator)
+    crops, references, placed = _reshaped((crops, references, placed), recipe, generator)
     loose = recipe.jitter
     jitter = random_similarities(
         len(references), generator, scale=0.06 * loose, turn=0.06 * loose, shift=0.02 * loose
     )
     references = warp(references, jitter)
     colours = colour_changes(recipe.scenes, generator, recipe.recoloured)
-    crops, references = (
+    crops, references, placed = (
         change_colours(x, *(c.repeat_interleave(len(x) // recipe.scenes, 0) for c in colours))
-        for x in (crops, references)
+        for x in (crops, references, placed)
     )
-    own = colour_changes(len(references), generator, 0.2 * recipe.recoloured)
-    references = change_colours(references, *own)
+    references, placed = (
+        change_colours(x, *colour_changes(len(x), generator, 0.2 * recipe.recoloured))
+        for x in (references, placed)
+    )
     soft = torch.rand(recipe.scenes, generator=generator) < recipe.degraded
     size = 0.45 + 0.45 * torch.rand((), generator=generator).item()
-    crops, references = (
+    crops, references, placed = (
         degrade(x, soft.repeat_interleave(len(x) // recipe.scenes), size)
-        for x in (crops, references)
+        for x in (crops, references, placed)
     )
-    return crops, references
+    return crops, references, placed
 
 
 def _reshaped(
-    crops: Tensor, references: Tensor, recipe: SceneRecipe, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Targets and references of some scenes as another person: one shape and skin per scene."""
+    sets: tuple[Tensor, ...], recipe: SceneRecipe, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Pictures of some scenes as another person: one shape and skin per scene."""
     chosen = (torch.rand(recipe.scenes, generator=generator) < recipe.reshaped).nonzero()[:, 0]
     if not len(chosen):
-        return crops, references
-    size = crops.shape[-1]
+        return sets
+    size = sets[0].shape[-1]
     shapes = face_shapes(len(chosen), size, generator, recipe.reshaping)
     skins = skin_textures(len(chosen), size, generator, recipe.reshaping)
-    crops, references = crops.clone(), references.clone()
-    for pictures in (crops, references):
+    sets = tuple(pictures.clone() for pictures in sets)
+    for pictures in sets:
         share = len(pictures) // recipe.scenes
         for scene, shape, skin in zip(chosen.tolist(), shapes, skins, strict=True):
             part = slice(scene * share, (scene + 1) * share)
@@ -302,7 +322,7 @@ def _reshaped(
                 pictures[part], grid, "bicubic", "border", align_corners=False
             )
             pictures[part] = (pictures[part] * skin).clamp(0, 1)
-    return crops, references
+    return sets
 
 
 def _pick(numbers: Tensor, count: int, generator: torch.Generator) -> Tensor:

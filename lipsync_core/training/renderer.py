@@ -40,6 +40,7 @@ class RendererRecipe:
             detail_width=96,
             blends_references=True,
             knows_references=True,
+            places_references=True,
         )
     )
     """Its basis and codec are filled in from the predictor and the codec."""
@@ -80,6 +81,7 @@ PRESETS = {
             head_width=8,
             blends_references=True,
             knows_references=True,
+            places_references=True,
         ),
         loop=LoopRecipe(steps=200, learning_rate=2e-3, warmup_steps=10),
         scenes=SceneRecipe(scenes=2, frames=2, references=2),
@@ -131,7 +133,9 @@ def begin_from(model: LipRenderer, earlier: LipRenderer) -> None:
     """Copies into `model` every weight of `earlier` that has its place there.
 
     Of a weight of other sizes that part is copied which both have, if the earlier one is the
-    smaller; what is new about the first motion inputs begins at nothing. Buffers stay.
+    smaller; what is new about the first motion inputs begins at nothing. Buffers stay. A renderer
+    that begins from references in place, where the earlier one does not, first leaves them as they
+    are.
     """
     known = dict(earlier.unet.named_parameters())
     with torch.no_grad():
@@ -139,6 +143,10 @@ def begin_from(model: LipRenderer, earlier: LipRenderer) -> None:
             if name in known and known[name].shape == parameter.shape:
                 parameter.copy_(known[name])
         _begin_motion(model, earlier)
+        if model.config.places_references and not earlier.config.places_references:
+            ends = [model.unet.leave, *([model.unet.detail.leave] if model.unet.detail else [])]
+            for parameter in (p for end in ends for p in end.parameters()):
+                parameter.zero_()
 
 
 def _begin_motion(model: LipRenderer, earlier: LipRenderer) -> None:
@@ -288,6 +296,7 @@ class RendererTask(Task):
             "mouth_psnr_4_steps": score(sample(denoise, noise, 4)),
             "mouth_psnr_codec": score(batch.clean),
             "mouth_psnr_nearest": score(batch.references[nearest]),
+            **({} if batch.placed is None else {"mouth_psnr_placed": score(batch.placed)}),
         }
 
     def _condition(
@@ -304,6 +313,7 @@ class RendererTask(Task):
             usable=batch.usable,
             shown=disturbed(batch.shown),
             distance=batch.distance,
+            placed=batch.placed,
         )
 
     def _pixel_loss(
