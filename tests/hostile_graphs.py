@@ -40,8 +40,8 @@ NUMBERS = (
     float("inf"), -float("inf"), "nan", "inf", "-inf", "1e999", "9" * 5000, "0x10", "1_000", "٣",
 )  # fmt: skip
 WRONG_TYPES = (
-    None, True, "", "text", "\0", "\ud800", "\N{PILE OF POO}" * 50, "x" * 100_000, {}, [], [1, 2, 3],
-    {"a": {"b": 1}}, {"__value__": [1, 2]}, {"__value__": {"__value__": 1}}, [[["1", 0]]],
+    None, True, "", "text", "\0", "\ud800", "\N{PILE OF POO}" * 50, "x" * 100_000, {}, [],
+    [1, 2, 3], {"a": {"b": 1}}, {"__value__": [1, 2]}, {"__value__": {"__value__": 1}}, [[["1", 0]]],
 )  # fmt: skip
 LINKS = (
     ["none", 0], ["1", 99], ["1", -99], ["1", "0"], ["1", None], ["1", 0.5], [1, 0], [None, None],
@@ -53,10 +53,12 @@ def paths(guard: Path) -> tuple[Any, ...]:
     """Names that lead to `guard`, a folder beside ComfyUI's, or would on some system."""
     name = guard.name
     return (
-        f"../../{name}/secret", f"../{name}/secret", str(guard / "secret"), f"file://{guard}/secret",
+        f"../../{name}/secret", f"../{name}/secret", str(guard / "secret"),
+        f"file://{guard}/secret",
         f"../../../../../../../../..{guard}/secret", f"./.././../{name}/secret",
         f"a/../../../{name}/secret", f"..\\..\\{name}\\secret", f"\\\\server\\share\\{name}",
-        "//server/share/secret", f"C:\\{name}\\secret", "C:secret", "\\\\?\\C:\\secret", "\\\\.\\NUL",
+        "//server/share/secret", f"C:\\{name}\\secret", "C:secret", "\\\\?\\C:\\secret",
+        "\\\\.\\NUL",
         "/dev/zero", "/dev/stdin", "/proc/self/environ", "/etc/passwd\0.mp4", f"{guard}/secret\0",
         "CON", "NUL.mp4", "~/secret", "$HOME/secret", "%USERPROFILE%\\secret", "|touch secret",
         "; touch secret", "`touch secret`", "concat:a|b", "http://127.0.0.1:9/a.mp4",
