@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import Conv2d, GroupNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -114,14 +115,14 @@ class TinyBlock(nn.Module):
 
     def __init__(self, width: int, pooled: bool = False):
         super().__init__()
-        convolutions = [nn.Conv2d(width, width, 3, padding=1) for _ in range(3)]
+        convolutions = [Conv2d(width, width, 3, padding=1) for _ in range(3)]
         self.conv = nn.Sequential(
             convolutions[0], nn.ReLU(), convolutions[1], nn.ReLU(), convolutions[2]
         )
         wide = 4 * width
         layers = (
-            nn.Conv2d(width, wide, 1, bias=False), nn.GroupNorm(4, wide), nn.ReLU(),
-            nn.Conv2d(wide, width, 1, bias=False),
+            Conv2d(width, wide, 1, bias=False), GroupNorm(4, wide), nn.ReLU(),
+            Conv2d(wide, width, 1, bias=False),
         )  # fmt: skip
         self.pool = nn.Sequential(*layers) if pooled else None
 
@@ -140,22 +141,22 @@ class Bound(nn.Module):
 
 def tiny_encoder(latent_channels: int, width: int) -> nn.Sequential:
     """The encoder of the tiny autoencoders for latents of FLUX.2."""
-    layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), TinyBlock(width)]
+    layers: list[nn.Module] = [Conv2d(3, width, 3, padding=1), TinyBlock(width)]
     for scale in range(3):
-        layers += [nn.Conv2d(width, width, 3, stride=2, padding=1, bias=False)]
+        layers += [Conv2d(width, width, 3, stride=2, padding=1, bias=False)]
         layers += [TinyBlock(width, pooled=scale == 2) for _ in range(3)]
-    return nn.Sequential(*layers, nn.Conv2d(width, latent_channels, 3, padding=1))
+    return nn.Sequential(*layers, Conv2d(width, latent_channels, 3, padding=1))
 
 
 def tiny_decoder(latent_channels: int, width: int) -> nn.Sequential:
     """And the decoder."""
     layers: list[nn.Module] = [
-        Bound(), nn.Conv2d(latent_channels, width, 3, padding=1), nn.ReLU()
+        Bound(), Conv2d(latent_channels, width, 3, padding=1), nn.ReLU()
     ]  # fmt: skip
     for scale in range(3):
         layers += [TinyBlock(width, pooled=scale == 0) for _ in range(3)]
-        layers += [nn.Upsample(scale_factor=2), nn.Conv2d(width, width, 3, padding=1, bias=False)]
-    return nn.Sequential(*layers, TinyBlock(width), nn.Conv2d(width, 3, 3, padding=1))
+        layers += [nn.Upsample(scale_factor=2), Conv2d(width, width, 3, padding=1, bias=False)]
+    return nn.Sequential(*layers, TinyBlock(width), Conv2d(width, 3, 3, padding=1))
 
 
 def taef2(folder: Path) -> Contender:

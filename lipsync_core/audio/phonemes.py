@@ -3,7 +3,8 @@
 The recogniser is that of hama 1.7 (https://github.com/hamanlp/hama, Apache-2.0): a Conformer
 (Gulati et al., https://arxiv.org/abs/2005.08100) of four blocks on a log-mel, trained by CTC on
 phonemes of the IPA. Its arithmetic is repeated here, so that neither its native library nor the
-package is needed: only its weight file `asr_waveform.hama`.
+package is needed: only its weight file `asr_waveform.hama`. Layers are torch's own, not a host's
+`Operations`, which have no multi-head attention.
 """
 
 import re
@@ -13,6 +14,7 @@ import torch
 from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import Conv1d, LayerNorm, Linear
 
 from ..errors import ModelError
 from .windows import STEPS_PER_WINDOW, SpeechEncoder
@@ -57,8 +59,8 @@ class PhonemeEncoder(SpeechEncoder):
 class _FeedForward(nn.Module):
     def __init__(self, width: int, inner: int):
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.norm = LayerNorm(width)
+        self.fc1, self.fc2 = Linear(width, inner), Linear(inner, width)
 
     def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         return self.fc2(nn.functional.silu(self.fc1(self.norm(x))))
@@ -67,10 +69,10 @@ class _FeedForward(nn.Module):
 class _Convolution(nn.Module):
     def __init__(self, width: int, kernel: int):
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.pointwise1 = nn.Conv1d(width, 2 * width, 1)
-        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
-        self.pointwise2 = nn.Conv1d(width, width, 1)
+        self.norm = LayerNorm(width)
+        self.pointwise1 = Conv1d(width, 2 * width, 1)
+        self.depthwise = Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.pointwise2 = Conv1d(width, width, 1)
 
     def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         x = rearrange(self.norm(x), "b t d -> b d t")
@@ -82,7 +84,7 @@ class _Block(nn.Module):
     def __init__(self, width: int, inner: int, kernel: int):
         super().__init__()
         self.ffn1, self.ffn2 = _FeedForward(width, inner), _FeedForward(width, inner)
-        self.attn_norm, self.norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn_norm, self.norm = LayerNorm(width), LayerNorm(width)
         self.attn = nn.MultiheadAttention(width, _HEADS, batch_first=True)
         self.conv = _Convolution(width, kernel)
 
@@ -110,10 +112,10 @@ class _Recogniser(nn.Module):
         )
         for name in ("stft_real", "stft_imag", "mel"):
             self.register_buffer(name, torch.zeros(shapes[name]))
-        self.stem = nn.Conv1d(mels, width, stem, stride=2, padding=stem // 2)
+        self.stem = Conv1d(mels, width, stem, stride=2, padding=stem // 2)
         count = 1 + max(int(n.split(".")[1]) for n in shapes if n.startswith("blocks."))
         self.blocks = nn.ModuleList(_Block(width, inner, kernel) for _ in range(count))
-        self.proj = nn.Conv1d(width, shapes["proj.weight"][0], 1)
+        self.proj = Conv1d(width, shapes["proj.weight"][0], 1)
 
     def forward(self, waveform: Float[Tensor, "b n"]) -> Float[Tensor, "b t symbols"]:
         padded = nn.functional.pad(waveform[:, None], (_FFT // 2, _FFT // 2), mode="reflect")

@@ -9,7 +9,7 @@ from pathlib import Path
 from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import Conv2d, functional
 
 from .network_file import read_state
 
@@ -34,7 +34,7 @@ class _Convolution(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1):
         super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False),
+            Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False),
             nn.BatchNorm2d(outputs, eps=1e-3),
         )
         self.kernel, self.stride = kernel, stride

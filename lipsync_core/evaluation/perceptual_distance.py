@@ -11,7 +11,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import Conv2d, functional
 
 from .network_file import read_state
 
@@ -38,7 +38,7 @@ class PerceptualNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, kernel, padding=padding)
+            Conv2d(inputs, outputs, kernel, padding=padding)
             for _, inputs, outputs, kernel, padding in _CONVOLUTIONS
         )
         self.weights = nn.ParameterList(

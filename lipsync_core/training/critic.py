@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional
+from torch.nn import Conv2d, GroupNorm, functional
 
 _LARGEST_WEIGHT = 10.0
 
@@ -22,15 +22,15 @@ class PatchCritic(nn.Module):
     def __init__(self, width: int = 32):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3, width, 4, stride=2, padding=1),
+            Conv2d(3, width, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
-            nn.GroupNorm(8, 2 * width),
+            Conv2d(width, 2 * width, 4, stride=2, padding=1),
+            GroupNorm(8, 2 * width),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * width, 4 * width, 3, padding=1),
-            nn.GroupNorm(8, 4 * width),
+            Conv2d(2 * width, 4 * width, 3, padding=1),
+            GroupNorm(8, 4 * width),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(4 * width, 1, 3, padding=1),
+            Conv2d(4 * width, 1, 3, padding=1),
         )
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 y x"]:

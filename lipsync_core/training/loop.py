@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 
 from ..checkpoint import Model, save_model, save_tensors
 from ..errors import TrainingError
@@ -132,9 +132,7 @@ def train(
         generator = step_generator(recipe.seed, step, accelerator.process_index)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step)
-        with torch.autocast(
-            accelerator.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"
-        ):
+        with autocast(accelerator.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             loss, figures = task.loss(model, step, generator)
         if not torch.isfinite(loss):
             raise TrainingError(

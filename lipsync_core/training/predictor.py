@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 
 from ..errors import TrainingError
 from ..landmarks import LIPS, MOVING
@@ -189,7 +189,7 @@ class PredictorTask(Task):
     ) -> tuple[Tensor, dict[str, float]]:
         device = self.predictor.null_key.device
         # Styles in full precision: bfloat16 would round the targets.
-        with torch.autocast(device.type, enabled=False):
+        with autocast(device.type, enabled=False):
             group = self.groups.draw(self.recipe.group, generator)
         valid, target = group.valid.to(device), group.target.to(device)
         predicted, base = model(
@@ -199,7 +199,7 @@ class PredictorTask(Task):
             group.sees.to(device),
             group.shows.to(device),
         )
-        with torch.autocast(device.type, enabled=False):
+        with autocast(device.type, enabled=False):
             points, velocity, closure = self._errors(predicted, target, valid)
             plain = self._points(base - group.plain.to(device), valid)
         recipe = self.recipe
@@ -207,7 +207,7 @@ class PredictorTask(Task):
         loss = loss + recipe.closure_weight * closure + recipe.base_weight * plain
         figures = {"points": points, "velocity": velocity, "closure": closure, "base": plain}
         if self.sync is not None and recipe.sync_weight:
-            with torch.autocast(device.type, enabled=False):
+            with autocast(device.type, enabled=False):
                 sync = self.sync(predicted, target, group.speech.to(device), valid)
             loss = loss + recipe.sync_weight * sync
             figures["sync"] = sync

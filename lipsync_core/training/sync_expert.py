@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from einops import einsum
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 
 from ..errors import TrainingError
 from ..sync.expert import LANDMARKS, PIXELS, SyncExpert, SyncExpertConfig
@@ -120,7 +120,7 @@ class SyncTask(Task):
         lips, speech, valid = (x.to(device) for x in self._batch(generator))
         seen, heard, sharpness = model(lips, speech, valid)
         # In float32: sums over time differ from each other by little.
-        with torch.autocast(device.type, enabled=False):
+        with autocast(device.type, enabled=False):
             moments = offset_loss(seen, heard, valid, sharpness, self.recipe.windows)
             swaps = swap_loss(seen, heard, valid, sharpness)
         figures = {"offset": moments.item(), "swap": swaps.item()}
