@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..lipsync_core.checkpoint import read_metadata
 from ..lipsync_core.errors import LipStyleError, MediaError, ModelError, SpeechError
 from ..lipsync_core.face.landmarking import Face, FaceLandmarker
+from ..lipsync_core.operations import Operations
 from ..lipsync_core.types import Audio
 from ..lipsync_core.weights import FACE_LANDMARKER, SHIPPED, find
 
@@ -220,10 +221,35 @@ class LipStyleNetwork(nn.Module):
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
+        self.model_loaded_weight_memory = 0
+
+    def bring_the_rest(self, device: torch.device) -> None:
+        """Moves to `device` what ComfyUI leaves behind where it loads a part and cannot fetch when
+        it is used: parameters and buffers that are not in a layer of `operations`."""
+        for module in self.modules():
+            if not hasattr(module, "comfy_cast_weights"):
+                for name, parameter in list(module.named_parameters(recurse=False)):
+                    setattr(module, name, nn.Parameter(parameter.to(device), requires_grad=False))
+                for name, buffer in list(module.named_buffers(recurse=False)):
+                    setattr(module, name, buffer.to(device))
+        tensors = self.state_dict().values()
+        # ComfyUI's count of what it can free. By type: some devices have a number only in tensors.
+        there = [tensor for tensor in tensors if tensor.device.type == device.type]
+        self.model_loaded_weight_memory = sum(tensor.nbytes for tensor in there)
+
+
+def operations() -> Operations:
+    """ComfyUI's layers, which may rest off the device when memory is short.
+
+    Not its `manual_cast`: weights are float32, and what runs in 16 bits autocast decides.
+    """
+    from comfy.ops import disable_weight_init
+
+    return disable_weight_init
 
 
 class HostedModel:
-    """A network that ComfyUI moves between its devices as memory allows."""
+    """A network that ComfyUI moves between its devices, whole or in part, as memory allows."""
 
     def __init__(self, network: nn.Module):
         import comfy.model_management as management
@@ -259,7 +285,9 @@ def on_device(*models: HostedModel, memory: int = 0) -> Iterator[list[Any]]:
     import comfy.model_management as management
 
     patchers = [model.patcher for model in models]
-    management.load_models_gpu(patchers, memory_required=memory, force_full_load=True)
+    management.load_models_gpu(patchers, memory_required=memory)
+    for patcher in patchers:
+        patcher.model.bring_the_rest(patcher.load_device)
     hooks = [
         module.register_forward_pre_hook(lambda *_: check_cancelled())
         for model in models

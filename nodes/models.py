@@ -45,7 +45,7 @@ class LoadMotionPredictor(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        predictor = load_model(host.model_file(file), MotionPredictor)
+        predictor = load_model(host.model_file(file), MotionPredictor, host.operations())
         encoder = load_speech_encoder(find(SPEECH_ENCODER, host.model_folders()))
         return io.NodeOutput(
             host.HostedPredictor(host.HostedModel(encoder), host.HostedModel(predictor))
@@ -86,4 +86,5 @@ class LoadLipRenderer(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(host.HostedModel(load_model(host.model_file(file), LipRenderer)))
+        renderer = load_model(host.model_file(file), LipRenderer, host.operations())
+        return io.NodeOutput(host.HostedModel(renderer))
