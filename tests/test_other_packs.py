@@ -5,8 +5,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+import tiny_renderer
 import torch
 from node_graphs import Graph, lip_sync, output, save_video, speech
+from PIL import Image
 from safetensors.torch import save_file
 from templates import (
     SPEECH,
@@ -76,11 +78,10 @@ def test_a_face_restorer_takes_the_place_that_the_template_keeps_for_it(
     assert graph[place]["_meta"]["title"] == "Put the face restorer here"
     restorer(graph, place)
     restored, _ = frames_of(host, graph)
-    redder = (restored - plain)[..., 0]
-    changed = redder > 0.15
+    changed = (restored - plain).abs().amax(dim=-1) > 0.15
     assert restored.shape == plain.shape
     assert changed.flatten(1).any(dim=1).all(), "every frame's face went through the restorer"
-    assert 0.005 < changed.float().mean() < 0.2, "and nothing but the face"
+    assert 0.005 < changed.float().mean() < 0.3, "and nothing but the face"
 
 
 def test_an_upscale_model_wakes_up_and_the_frames_keep_their_size(host: ComfyServer):
@@ -100,10 +101,15 @@ def test_an_upscale_model_wakes_up_and_the_frames_keep_their_size(host: ComfySer
     graph = api_graph(workflow, host.object_info())
     put_in_place_of(graph, the(graph, "ImageScaleBy"), "ImageScaleBy", "image",
                     upscale_method="lanczos", scale_by=1.0)  # fmt: skip
-    outputs = host.run(graph)
-    crops = [p for p in host.output_files(outputs) if p.suffix == ".png" and "temp" in str(p)]
-    assert len(crops) >= round(25 * SPEECH_SECONDS)
-    (video,) = [p for p in host.output_files(outputs) if p.suffix == ".mp4"]
+    shown = the(graph, "PreviewImage")
+    graph[shown]["inputs"]["filename_prefix"] = "crops"
+    graph[shown]["class_type"] = "SaveImage"
+    files = host.output_files(host.run(graph))
+    crops = [path for path in files if path.suffix == ".png"]
+    assert len(crops) == round(25 * SPEECH_SECONDS)
+    with Image.open(crops[0]) as crop:
+        assert crop.size == (2 * tiny_renderer.CONFIG.crop_size,) * 2
+    (video,) = [path for path in files if path.suffix == ".mp4"]
     source = open_clip(host.input / TARGET)
     assert (open_clip(video).width, open_clip(video).height) == (source.width, source.height)
 

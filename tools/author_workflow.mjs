@@ -1,13 +1,13 @@
 // Opens a workflow in a headless browser, in a running ComfyUI, and saves what the browser makes of it.
 //
 //   node tools/author_workflow.mjs URL WORKFLOW.json... [--ui F] [--api F] [--again F] [--png F]
-//                          [--run] [--node-pngs FOLDER]
+//                          [--run [--anew]] [--node-pngs FOLDER]
 //
 // WORKFLOW.json is in either of ComfyUI's formats. --ui writes the graph as the browser saves it (what
 // belongs in workflows/), --api what the browser would queue, --again what it would queue after it has
 // opened that, --png a picture of the whole graph. F is a file or, for several workflows, a folder.
 // --node-pngs writes a picture of each node, FOLDER/TYPE.png; --run runs the graph first, so that the
-// nodes show what they made.
+// nodes show what they made, --anew without what earlier runs have left in the server's cache.
 // To write a workflow: put down the API format by hand, { "1": { "class_type": ..., "inputs": ... } },
 // start `python3 tools/host.py serve --port 8199`, and run this with URL http://127.0.0.1:8199.
 // Nodes are then laid out by the browser; "_meta": { "title": ..., "pos": [x, y], "size": [w, h] }
@@ -98,6 +98,15 @@ function showWholeGraph() {
   };
 }
 
+// Runs inside the page: of cached results the server sends no pictures.
+async function forget() {
+  await window.app.api.fetchApi('/free', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ free_memory: true }),
+  });
+}
+
 // Runs inside the page: queues the graph and waits until it is done.
 function run() {
   return new Promise((resolve, reject) => {
@@ -112,6 +121,12 @@ function run() {
       if (Object.keys(refused).length) reject(new Error(`refused: ${JSON.stringify(refused)}`));
     });
   });
+}
+
+// Runs inside the page: is what the nodes play there to be seen? What cannot be loaded is not waited for.
+function videosAreShown() {
+  return [...document.querySelectorAll('video')].every((video) =>
+    !video.getAttribute('src') || video.error || video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA);
 }
 
 // Runs inside the page: nodes that show what they made have grown over their neighbours.
@@ -156,6 +171,7 @@ async function writeNodePictures(page, folder, count) {
 async function writeGraphPicture(page, file) {
   await page.setViewportSize({ width: 2200, height: 1500 });
   await page.evaluate(showWholeGraph);
+  await page.waitForFunction(videosAreShown, null, { timeout: 60000 });
   await page.waitForTimeout(800); // two frames are not enough for previews and fonts
   await page.screenshot({ path: file, clip: await page.evaluate(showWholeGraph) });
 }
@@ -170,6 +186,7 @@ async function author(page, workflow, options, target) {
   const missing = await page.evaluate(missingTypes, workflow);
   await page.evaluate(load, workflow);
   const nodes = await page.evaluate(() => window.app.graph._nodes.length);
+  if (options.anew) await page.evaluate(forget);
   if (options.run) await page.evaluate(run);
   if (options.ui) {
     writeJson(target(options.ui, 'json'), await page.evaluate(() => window.app.graph.serialize()));
@@ -192,13 +209,13 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     ui: { type: 'string' }, api: { type: 'string' }, again: { type: 'string' }, png: { type: 'string' },
-    run: { type: 'boolean' }, 'node-pngs': { type: 'string' },
+    run: { type: 'boolean' }, anew: { type: 'boolean' }, 'node-pngs': { type: 'string' },
   },
 });
 const [url, ...inputs] = positionals;
 if (!inputs.length) {
   console.error('usage: author_workflow.mjs URL WORKFLOW.json... [--ui F] [--api F] [--again F] [--png F] '
-    + '[--run] [--node-pngs D]');
+    + '[--run [--anew]] [--node-pngs D]');
   process.exit(2);
 }
 await withComfyUI(url, async (page, errors) => {

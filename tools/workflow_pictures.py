@@ -45,7 +45,16 @@ def photographs(url: str, workflows: list[Path], folder: Path) -> list[Path]:
     """Runs workflows in one browser; prints which nodes lie on each other then."""
     (shots := folder / "shots").mkdir()
     png = shots if len(workflows) > 1 else shots / f"{workflows[0].stem}.png"
-    script = ["node", TOOLS / "author_workflow.mjs", url, *workflows, "--run", "--png", png]
+    script = [
+        "node",
+        TOOLS / "author_workflow.mjs",
+        url,
+        *workflows,
+        "--run",
+        "--anew",
+        "--png",
+        png,
+    ]
     done = subprocess.run(list(map(str, script)), stdout=subprocess.PIPE, text=True, check=True)
     for name, report in json.loads(done.stdout)["workflows"].items():
         for first, second in report["overlapping"]:
