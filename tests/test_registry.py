@@ -3,8 +3,11 @@
 `comfy node validate` and `comfy-test lint` look at more; these are the rules that can break here.
 """
 
+import ast
 import re
 import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,16 @@ def entry(name: str) -> str:
     found = re.search(rf'^{re.escape(name)} = (?:{{ file = )?"(.*)"', PROJECT, re.MULTILINE)
     assert found, name
     return found[1]
+
+
+def sources() -> Iterator[tuple[Path, str]]:
+    """Our Python files and what is in them; the host in `.host` is not ours."""
+    for place in sorted(ROOT.iterdir()):
+        if place.suffix == ".py":
+            yield place, place.read_text("utf-8")
+        elif place.is_dir() and not place.name.startswith("."):
+            for path in sorted(place.rglob("*.py")):
+                yield path, path.read_text("utf-8")
 
 
 def test_the_name_is_allowed_and_the_same_for_ever():
@@ -64,9 +77,8 @@ def test_what_is_shipped_is_what_the_pack_needs():
 
 def test_the_code_is_in_letters_that_every_console_has():
     """Windows reads and prints in its code page 1252."""
-    for path in sorted(ROOT.rglob("*.py")):
-        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts):
-            path.read_text("utf-8").encode("cp1252")
+    for path, text in sources():
+        assert text.encode("cp1252"), path
 
 
 @pytest.mark.parametrize("folder", ["nodes", "lipsync_core"])
@@ -74,3 +86,27 @@ def test_no_device_is_named_and_nothing_is_installed_while_it_runs(folder):
     forbidden = r'\.cuda\(|\.to\(\s*["\']cuda|torch\.cuda\.|\bpip\b.*install.*\]|os\.system'
     for path in (ROOT / folder).rglob("*.py"):
         assert not re.search(forbidden, path.read_text("utf-8")), path
+
+
+def test_layers_and_precision_are_the_hosts_to_choose():
+    """Layers come from `operations`; where they are torch's on purpose they are imported by name."""
+    layers = "Linear|Conv[123]d|ConvTranspose[12]d|LayerNorm|GroupNorm|Embedding"
+    forbidden = (
+        rf"(?<![\w.])(?:torch\.)?nn\.(?:{layers})\s*\(|torch\.(?:cuda\.)?(?:amp\.)?autocast\b"
+    )
+    for path, text in sources():
+        found = [line for line in text.splitlines() if re.search(forbidden, line)]
+        assert not found, path
+
+
+def test_nothing_is_evaluated_and_each_statement_has_its_line():
+    """What the registry warns of and is about to refuse: rules S102, S307 and E702 of ruff."""
+    for path, text in sources():
+        for node in ast.walk(ast.parse(text)):
+            where = f"{path}, line {getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"eval", "exec"}, where
+            for part in ("body", "orelse", "finalbody"):
+                if isinstance(statements := getattr(node, part, None), list):
+                    for one, other in pairwise(statements):
+                        assert one.end_lineno < other.lineno, where
