@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import host
+from . import folders
 from .compositing import CompositeFace
 from .face import TrackFace
 from .lip_sync import LipSync
@@ -19,7 +19,7 @@ class LipStyleExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         # Here, because older versions of ComfyUI do not call on_load.
-        host.register_folders()
+        folders.register_folders()
         return [
             LipSync,
             LoadMotionPredictor,

@@ -4,7 +4,8 @@ from comfy_api.latest import io, ui
 
 from ..lipsync_core.face.choice import FaceChoice
 from ..lipsync_core.face.drawing import draw_track
-from ..lipsync_core.face.tracking import track_face
+from ..lipsync_core.face.given_faces import GivenFaces, read_given_faces
+from ..lipsync_core.face.tracking import track_face, track_with
 from . import host, types
 from .schema import Schema, advanced
 from .video import clip_of
@@ -75,6 +76,12 @@ class TrackFace(io.ComfyNode):
             inputs=[
                 io.Video.Input("video", tooltip="Any length: it is read as a stream."),
                 *face_inputs(fold=False),
+                types.FaceLandmarks.Input(
+                    "face_landmarks",
+                    optional=True,
+                    tooltip="From the core's MediaPipe Face Landmarker, of this video's frames: "
+                    "taken in place of what is found here.",
+                ),
             ],
             outputs=[
                 types.FaceTrack.Output(
@@ -91,11 +98,23 @@ class TrackFace(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, video, face: str, face_index: int, point_x: int, point_y: int
+        cls,
+        video,
+        face: str,
+        face_index: int,
+        point_x: int,
+        point_y: int,
+        face_landmarks=None,
     ) -> io.NodeOutput:
         clip = clip_of(video)
         choice = face_choice(face, face_index, point_x, point_y)
-        landmarker = host.face_landmarker()
-        track = track_face(landmarker, clip, choice, on_progress=host.Progress())
-        preview = host.images(draw_track(clip, track, landmarker))
+        if face_landmarks is not None:
+            given = GivenFaces(read_given_faces(face_landmarks, clip), choice)
+            track = track_with(given, clip, on_progress=host.Progress())
+            drawn = draw_track(clip, track, given.frames)
+        else:
+            landmarker = host.face_landmarker()
+            track = track_face(landmarker, clip, choice, on_progress=host.Progress())
+            drawn = draw_track(clip, track, landmarker)
+        preview = host.images(drawn)
         return io.NodeOutput(track, preview, ui=ui.PreviewImage(preview, cls=cls))

@@ -5,7 +5,7 @@ from typing import get_args
 from comfy_api.latest import io
 
 from ..lipsync_core.media.fitting import FitPolicy, fit_clip
-from . import host
+from . import folders, host
 from .schema import Schema
 from .video import ClipVideo, clip_of, open_video, sound_of
 
@@ -34,7 +34,7 @@ class LoadReferenceClip(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=host.input_names("video"),
+                    options=folders.input_names("video"),
                     upload=io.UploadType.video,
                     tooltip="A video in ComfyUI's input folder.",
                 ),
@@ -67,15 +67,15 @@ class LoadReferenceClip(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str | None) -> bool | str:
-        return host.is_input(file)
+        return folders.is_input(file)
 
     @classmethod
     def fingerprint_inputs(cls, file: str, start: float, duration: float) -> str:
-        return host.fingerprint(host.input_file, file)
+        return folders.fingerprint(folders.input_file, file)
 
     @classmethod
     def execute(cls, file: str, start: float, duration: float) -> io.NodeOutput:
-        path = host.input_file(file)
+        path = folders.input_file(file)
         video = open_video(path, start, duration)
         return io.NodeOutput(video, sound_of(path, video))
 

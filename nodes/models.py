@@ -7,7 +7,7 @@ from ..lipsync_core.checkpoint import load_model
 from ..lipsync_core.motion.predictor import MotionPredictor
 from ..lipsync_core.render.renderer import LipRenderer
 from ..lipsync_core.weights import SPEECH_ENCODER, find
-from . import host, types
+from . import folders, host, types
 from .schema import Schema
 
 
@@ -23,7 +23,7 @@ class LoadMotionPredictor(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=host.model_names(MotionPredictor.__name__),
+                    options=folders.model_names(MotionPredictor.__name__),
                     tooltip="A motion predictor in models/lipstyle or shipped with LipStyle.",
                 ),
             ],
@@ -37,16 +37,16 @@ class LoadMotionPredictor(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str | None) -> bool | str:
-        return host.is_model(file, MotionPredictor.__name__)
+        return folders.is_model(file, MotionPredictor.__name__)
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        return host.fingerprint(host.model_file, file)
+        return folders.fingerprint(folders.model_file, file)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        predictor = load_model(host.model_file(file), MotionPredictor, host.operations())
-        encoder = load_speech_encoder(find(SPEECH_ENCODER, host.model_folders()))
+        predictor = load_model(folders.model_file(file), MotionPredictor, host.operations())
+        encoder = load_speech_encoder(find(SPEECH_ENCODER, folders.model_folders()))
         return io.NodeOutput(
             host.HostedPredictor(host.HostedModel(encoder), host.HostedModel(predictor))
         )
@@ -64,7 +64,7 @@ class LoadLipRenderer(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=host.model_names(LipRenderer.__name__),
+                    options=folders.model_names(LipRenderer.__name__),
                     tooltip="A lip renderer in models/lipstyle or shipped with LipStyle.",
                 ),
             ],
@@ -78,13 +78,13 @@ class LoadLipRenderer(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str | None) -> bool | str:
-        return host.is_model(file, LipRenderer.__name__)
+        return folders.is_model(file, LipRenderer.__name__)
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        return host.fingerprint(host.model_file, file)
+        return folders.fingerprint(folders.model_file, file)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        renderer = load_model(host.model_file(file), LipRenderer, host.operations())
+        renderer = load_model(folders.model_file(file), LipRenderer, host.operations())
         return io.NodeOutput(host.HostedModel(renderer))

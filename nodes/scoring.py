@@ -8,7 +8,7 @@ from ..lipsync_core.evaluation.scoring import score_lip_sync
 from ..lipsync_core.evaluation.sync_measures import JUDGE
 from ..lipsync_core.sync.expert import SyncExpert
 from ..lipsync_core.weights import SPEECH_ENCODER, find
-from . import host
+from . import folders, host
 from .face import face_choice, face_inputs
 from .schema import Schema
 from .video import clip_of
@@ -16,8 +16,8 @@ from .video import clip_of
 
 def judges() -> tuple[host.HostedModel, host.HostedModel]:
     """What hears the speech, and what sees whether the lips go with it."""
-    encoder = load_speech_encoder(find(SPEECH_ENCODER, host.model_folders()))
-    expert = load_model(host.model_file(JUDGE), SyncExpert)
+    encoder = load_speech_encoder(find(SPEECH_ENCODER, folders.model_folders()))
+    expert = load_model(folders.model_file(JUDGE), SyncExpert)
     return host.HostedModel(encoder), host.HostedModel(expert)
 
 

@@ -5,7 +5,7 @@ from comfy_api.latest import io, ui
 from ..lipsync_core.motion.style import blend_styles
 from ..lipsync_core.motion.style_file import load_style, save_style
 from ..lipsync_core.pipeline import read_style
-from . import host, types
+from . import folders, host, types
 from .schema import Schema
 from .video import clip_of, source_of
 
@@ -113,7 +113,7 @@ class LoadStyle(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=host.model_names(KIND) + host.output_names(KIND),
+                    options=folders.model_names(KIND) + folders.output_names(KIND),
                     tooltip="A style in models/lipstyle or output/lipstyle, or one that comes with "
                     "LipStyle.",
                 ),
@@ -123,15 +123,15 @@ class LoadStyle(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str | None) -> bool | str:
-        return host.is_model(file, KIND)
+        return folders.is_model(file, KIND)
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        return host.fingerprint(host.model_file, file)
+        return folders.fingerprint(folders.model_file, file)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(load_style(host.model_file(file)))
+        return io.NodeOutput(load_style(folders.model_file(file)))
 
 
 class SaveStyle(io.ComfyNode):
@@ -156,6 +156,6 @@ class SaveStyle(io.ComfyNode):
 
     @classmethod
     def execute(cls, style, filename_prefix: str) -> io.NodeOutput:
-        path = host.output_file(filename_prefix, ".safetensors")
+        path = folders.output_file(filename_prefix, ".safetensors")
         save_style(path, style)
         return io.NodeOutput(ui=ui.PreviewText(path.name))

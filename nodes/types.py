@@ -8,3 +8,5 @@ FaceTrack = io.Custom("LIPSTYLE_FACE_TRACK")
 SpeechFeatures = io.Custom("LIPSTYLE_SPEECH_FEATURES")
 LipStyle = io.Custom("LIPSTYLE_LIP_STYLE")
 LipMotion = io.Custom("LIPSTYLE_LIP_MOTION")
+FaceLandmarks = io.Custom("FACE_LANDMARKS")
+"""Of the core, since ComfyUI 0.23."""

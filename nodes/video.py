@@ -19,7 +19,7 @@ from ..lipsync_core.media.writing import write_clip
 from ..lipsync_core.pipeline import TAGS, LipSync
 from ..lipsync_core.resuming import job_of, write_resumably
 from ..lipsync_core.types import Audio, Clip
-from . import host
+from . import folders, host
 
 CHUNK_BYTES = 16 * 2**20
 """Of frames that are read at once."""
@@ -58,7 +58,7 @@ class ClipVideo(Input.Video):
     def get_stream_source(self) -> str:
         """A file with this video in it, written once for nodes that read files only."""
         if self._written is None or not self._written.is_file():
-            path = host.temp_file(".mp4")
+            path = folders.temp_file(".mp4")
             write(path, self.clip, read_in_chunks(self.clip), self.clip.audio())
             self._written = path
         return str(self._written)
@@ -205,12 +205,15 @@ def respoken_video(work: LipSync, video: Input.Video, extra: str, progress: Any)
     Where the video is a file, finished pieces are kept until all are done: a crash costs the last
     one alone. A cancel removes them. `extra` tells what else decides the pictures.
     """
-    path = host.temp_file(".mp4")
+    path = folders.temp_file(".mp4")
     file = video.path if isinstance(video, ClipVideo) else _file_of(video)
     if file is None:
         write(path, work.clip, work.frames(), work.speech, TAGS, progress)
         return InputImpl.VideoFromFile(str(path))
-    store, job = PieceStore(host.unfinished_folder()), job_of(work, f"{file_sha256(file)} {extra}")
+    store, job = (
+        PieceStore(folders.unfinished_folder()),
+        job_of(work, f"{file_sha256(file)} {extra}"),
+    )
     total = work.clip.frame_count
     try:
         write_resumably(
@@ -233,6 +236,6 @@ def written_video(
     like: Clip, frames: Iterable[Any], heard: Audio | None, progress: host.Progress
 ) -> Input.Video:
     """A re-spoken video: streamed into ComfyUI's temp folder, where any node can go on with it."""
-    path = host.temp_file(".mp4")
+    path = folders.temp_file(".mp4")
     write(path, like, frames, heard, TAGS, progress)
     return InputImpl.VideoFromFile(str(path))

@@ -1,4 +1,4 @@
-"""Graphs that nobody would draw: each is an ordinary one with one thing made hostile, from a seed."""
+"""Graphs that nobody would draw: ordinary ones with one thing in each made hostile, from a seed."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -41,7 +41,8 @@ NUMBERS = (
 )  # fmt: skip
 WRONG_TYPES = (
     None, True, "", "text", "\0", "\ud800", "\N{PILE OF POO}" * 50, "x" * 100_000, {}, [],
-    [1, 2, 3], {"a": {"b": 1}}, {"__value__": [1, 2]}, {"__value__": {"__value__": 1}}, [[["1", 0]]],
+    [1, 2, 3], {"a": {"b": 1}}, {"__value__": [1, 2]}, {"__value__": {"__value__": 1}},
+    [[["1", 0]]],
 )  # fmt: skip
 LINKS = (
     ["none", 0], ["1", 99], ["1", -99], ["1", "0"], ["1", None], ["1", 0.5], [1, 0], [None, None],

@@ -1,5 +1,7 @@
 """Pictures for people: what a track found, drawn into a few frames of the clip."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -18,13 +20,17 @@ _UNSEEN, _OTHERS = (230, 60, 60), (235, 235, 235)
 
 
 def draw_track(
-    clip: Clip, track: FaceTrack, landmarker: FaceLandmarker | None = None, count: int = 6
+    clip: Clip,
+    track: FaceTrack,
+    landmarker: FaceLandmarker | Sequence[Sequence[Face]] | None = None,
+    count: int = 6,
 ) -> Float[Tensor, "n h w 3"]:
     """Up to `count` frames spread over the clip, from the first to the last, each with the crop,
     the mask's outline, lips, jaw, brows and nose; all in red where the face counts as not visible.
 
-    With a `landmarker` also a box round every face, with its number from the left: the index of
-    FaceChoice, if nobody comes, goes or changes places after the beginning of the shot.
+    With a `landmarker`, or the faces of every frame, also a box round every face, with its number
+    from the left: the index of FaceChoice, if nobody comes, goes or changes places after the
+    beginning of the shot.
     """
     count = min(count, clip.frame_count)
     places = torch.linspace(0, clip.frame_count - 1, count).round().long().tolist()
@@ -32,7 +38,10 @@ def draw_track(
 
 
 def draw_frame(
-    clip: Clip, track: FaceTrack, index: int, landmarker: FaceLandmarker | None = None
+    clip: Clip,
+    track: FaceTrack,
+    index: int,
+    landmarker: FaceLandmarker | Sequence[Sequence[Face]] | None = None,
 ) -> Float[Tensor, "h w 3"]:
     """Frame `index`, shrunk to LONGEST_SIDE, with the face drawn in."""
     import cv2
@@ -46,15 +55,17 @@ def draw_frame(
     for points, closed, colour in _outlines(track, index):
         _draw(picture, points * scale, closed, colour if seen else _UNSEEN)
     if landmarker is not None:
-        for number, face in enumerate(_from_left(landmarker, pixels)):
+        own = isinstance(landmarker, FaceLandmarker)
+        faces = landmarker.find_all(pixels) if own else landmarker[index]
+        for number, face in enumerate(_from_left(faces)):
             chosen = seen and _is_tracked(face, track, index)
             _draw_number(picture, face.box, scale, number, _CROP if chosen else _OTHERS)
     return torch.from_numpy(picture).float() / 255
 
 
-def _from_left(landmarker: FaceLandmarker, frame: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
-    """All faces of a frame, found as they are when one is chosen by its index."""
-    return sorted(landmarker.find_all(frame), key=lambda face: face.centre[0])
+def _from_left(faces: Sequence[Face]) -> list[Face]:
+    """All faces of a frame in the order of their indices."""
+    return sorted(faces, key=lambda face: face.centre[0])
 
 
 def _is_tracked(face: Face, track: FaceTrack, index: int) -> bool:

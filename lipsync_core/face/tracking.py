@@ -5,6 +5,7 @@ frames -> cuts -> the chosen face's landmarks, frame by frame -> visible or not
 """
 
 from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from ..types import Clip, FaceTrack, OnProgress
 from .alignment import fit_frame_to_crop
 from .choice import FaceChoice
 from .following import FaceFollower
-from .landmarking import EYE_LEFT, EYE_RIGHT, FaceLandmarker
+from .landmarking import EYE_LEFT, EYE_RIGHT, Face, FaceLandmarker
 from .neutral import neutral_shape
 from .shots import face_jumps, mark_cuts
 from .smoothing import bridge, steady
@@ -35,6 +36,21 @@ CHUNK_BYTES = 32 * 2**20
 LARGEST = FaceChoice()
 
 
+@runtime_checkable
+class Follower(Protocol):
+    """Sees frames in their order and says where the chosen face is."""
+
+    choice: FaceChoice
+    most_faces: int
+    """So many were seen at once, at most, while one was to be chosen."""
+
+    def start_shot(self) -> None:
+        """A cut: the face is chosen anew in the next frame."""
+
+    def step(self, frame: UInt8[np.ndarray, "h w 3"]) -> Face | None:
+        """The chosen face in the next frame; None when it is not there."""
+
+
 def track_face(
     landmarker: FaceLandmarker,
     clip: Clip,
@@ -47,10 +63,16 @@ def track_face(
     Of the pictures nothing is kept. A face in profile, partly outside the frame or covered counts
     as not visible. NoFaceError when the clip shows no usable face.
     """
-    follower = FaceFollower(landmarker, choice)
+    return track_with(FaceFollower(landmarker, choice), clip, crop_size, on_progress)
+
+
+def track_with(
+    follower: Follower, clip: Clip, crop_size: int = 256, on_progress: OnProgress | None = None
+) -> FaceTrack:
+    """`track_face`, whoever follows the face from frame to frame."""
     landmarks, found, cuts = _follow(follower, clip, on_progress)
     if not found.any():
-        raise NoFaceError(_why_none(clip, choice, follower.most_faces))
+        raise NoFaceError(_why_none(clip, follower.choice, follower.most_faces))
     visible = found & _inside(landmarks, clip.height, clip.width)
     visible &= ~_turned_away(landmarks, found, cuts)
     if not visible.any():
@@ -88,7 +110,7 @@ def _why_none(clip: Clip, choice: FaceChoice, most_faces: int) -> str:
 
 
 def _follow(
-    follower: FaceFollower,
+    follower: Follower,
     clip: Clip,
     on_progress: OnProgress | None,
 ) -> tuple[Float[Tensor, "t k 3"], Bool[Tensor, " t"], tuple[int, ...]]:
