@@ -15,8 +15,8 @@ from tools.hosting.ui_workflow import api_graph
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-BROWSERS_OWN_INPUTS = {"audioUI", "video-preview"}
-"""Players, which the browser queues along although the server knows them not."""
+BROWSERS_OWN_INPUTS = {"audioUI", "video-preview", "preview"}
+"""Players and texts on nodes: the browser queues them along, the server knows them not."""
 
 
 @pytest.fixture(scope="session")

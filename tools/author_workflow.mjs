@@ -186,6 +186,9 @@ async function author(page, workflow, options, target) {
   const missing = await page.evaluate(missingTypes, workflow);
   await page.evaluate(load, workflow);
   const nodes = await page.evaluate(() => window.app.graph._nodes.length);
+  // before a run: seeds and lines may go on after it
+  const api = options.api || options.again ? await queued() : null;
+  if (options.api) writeJson(target(options.api, 'json'), api);
   if (options.anew) await page.evaluate(forget);
   if (options.run) await page.evaluate(run);
   if (options.ui) {
@@ -194,13 +197,9 @@ async function author(page, workflow, options, target) {
   if (options.png) await writeGraphPicture(page, target(options.png, 'png'));
   const report = { nodes, missing, overlapping: await page.evaluate(overlapping) };
   if (options['node-pngs']) await writeNodePictures(page, options['node-pngs'], nodes);
-  if (options.api || options.again) {
-    const api = await queued();
-    if (options.api) writeJson(target(options.api, 'json'), api);
-    if (options.again) {
-      await page.evaluate(load, api);
-      writeJson(target(options.again, 'json'), await queued());
-    }
+  if (options.again) {
+    await page.evaluate(load, api);
+    writeJson(target(options.again, 'json'), await queued());
   }
   return report;
 }
