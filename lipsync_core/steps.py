@@ -17,6 +17,7 @@ from .face.alignment import crop_faces
 from .face.landmarking import FaceLandmarker
 from .media.mask_clip import mask_clip
 from .pipeline import chunks, composite_span, find_references, spans
+from .render.references import placed
 from .render.renderer import LipRenderer
 from .render.rendering import decode_lip_latents, sample_lip_latents
 from .types import Clip, FaceTrack, LipMotion, OnProgress
@@ -35,8 +36,9 @@ def sample_latents(
     seed: int = 0,
     steps: int = 1,
     on_progress: OnProgress | None = None,
-) -> tuple[range, Float[Tensor, "n c h w"]]:
-    """Which frames of `clip` are drawn, and their latents; zeros where no face is seen.
+) -> tuple[range, Float[Tensor, "n c h w"], Float[Tensor, "n s s 3"] | None]:
+    """Which frames of `clip` are drawn, and their latents; zeros where no face is seen. Then what
+    drawing began from, where the renderer brings references into place: their details.
 
     Raises ValueError when the track is of another clip, or nothing is left to draw.
     """
@@ -49,22 +51,26 @@ def sample_latents(
     drawn = range(start_frame, min(stop, clip.frame_count))
     track = track.resized(renderer.config.crop_size)
     references = find_references(landmarker, renderer, clip, track, motion, reference)
-    latents = []
+    latents, starts = [], []
     for span in spans(clip, drawn):
         crops = read_crops(clip, track, span)
+        looked = references.of(span)
+        start = placed(looked) if renderer.config.places_references else None
         sampled = sample_lip_latents(
             renderer,
             crops,
             motion,
             clip.times()[span],
-            references.of(span),
+            looked,
+            start=start,
             seed=seed,
             steps=steps,
         )
+        starts += [] if start is None else [start]
         latents.append(sampled * track.visible[span, None, None, None])
         if on_progress is not None:
             on_progress(span.stop - drawn.start, len(drawn))
-    return drawn, torch.cat(latents)
+    return drawn, torch.cat(latents), torch.cat(starts) if starts else None
 
 
 def decode_crops(
@@ -74,8 +80,10 @@ def decode_crops(
     latents: Float[Tensor, "n c h w"],
     frames: Sequence[int],
     on_progress: OnProgress | None = None,
+    starts: Float[Tensor, "n s s 3"] | None = None,
 ) -> Float[Tensor, "t s s 3"]:
-    """One crop for every frame of `clip`; latent i belongs to frame `frames[i]`.
+    """One crop for every frame of `clip`; latent i belongs to frame `frames[i]`, and start i, if
+    drawing began from a reference in place.
 
     Frames without a latent or without a visible face give their own crop. Raises ValueError when
     track or latents are of another clip or renderer.
@@ -92,8 +100,10 @@ def decode_crops(
         own = read_crops(clip, track, span)
         drawn = (latent_of[span] >= 0).nonzero()[:, 0]
         if len(drawn):
-            chosen = latents[latent_of[span][drawn].to(latents.device)]
-            own[drawn] = decode_lip_latents(renderer, chosen, own[drawn])
+            numbers = latent_of[span][drawn]
+            chosen = latents[numbers.to(latents.device)]
+            start = None if starts is None else starts[numbers]
+            own[drawn] = decode_lip_latents(renderer, chosen, own[drawn], start)
         crops[span] = own
         if on_progress is not None:
             on_progress(span.stop, clip.frame_count)

@@ -7,6 +7,9 @@ from . import host, types
 from .schema import Schema, advanced
 from .video import clip_of
 
+STARTS = "lipstyle_starts"
+"""In a LATENT beside its samples: crops that drawing began from, whose details decoding keeps."""
+
 
 def steps_input() -> io.Input:
     """Of the diffusion sampler."""
@@ -93,7 +96,7 @@ class SampleLipRenderer(io.ComfyNode):
         reference=None,
     ) -> io.NodeOutput:
         with host.on_device(renderer) as (network,):
-            span, latents = sample_latents(
+            span, latents, starts = sample_latents(
                 host.face_landmarker(),
                 network,
                 clip_of(video),
@@ -106,7 +109,8 @@ class SampleLipRenderer(io.ComfyNode):
                 steps=steps,
                 on_progress=host.Progress(),
             )
-        return io.NodeOutput({"samples": host.images(latents), "batch_index": list(span)})
+        latent = {"samples": host.images(latents), "batch_index": list(span)}
+        return io.NodeOutput(latent if starts is None else latent | {STARTS: starts})
 
 
 class DecodeLipLatents(io.ComfyNode):
@@ -137,8 +141,11 @@ class DecodeLipLatents(io.ComfyNode):
     def execute(cls, renderer: host.HostedModel, latent, face_track, video) -> io.NodeOutput:
         samples = latent["samples"]
         frames = latent.get("batch_index") or range(len(samples))
+        starts = latent.get(STARTS)
+        if starts is not None and len(starts) != len(samples):
+            starts = None  # a node of the core took some of the latents alone
         with host.on_device(renderer) as (network,):
             crops = decode_crops(
-                network, clip_of(video), face_track, samples, list(frames), host.Progress()
+                network, clip_of(video), face_track, samples, list(frames), host.Progress(), starts
             )
         return io.NodeOutput(host.images(crops))

@@ -280,9 +280,11 @@ def test_every_setting_stands_beside_the_codec_and_the_copies(told):
 
 
 def test_the_copy_of_nearest_motion_opens_the_mouth_as_the_real_clip_does(told):
-    """The drawn face is the same in all clips, and random weights draw no mouth at all."""
+    """The drawn face is the same in all clips. Random weights open it too, as references in place
+    do, whatever tones they add."""
     copied = figure(told, "renderer", "opening r", "copied clip")
-    assert copied > 0.6 and copied > figure(told, "renderer", "opening r", "1 step") + 0.2
+    assert copied > 0.6
+    assert 0.5 < figure(told, "renderer", "opening r", "1 step") < copied
     assert figure(told, "renderer", PSNR, "copied clip") > 28
 
 

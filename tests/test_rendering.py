@@ -224,3 +224,21 @@ def test_decoding_what_was_encoded_is_the_codec(renderer, crops):
     inside = feathered_mask(renderer)[0, 0] == 1
     assert not torch.equal(decoded[:, inside], crops[:, inside])
     assert torch.equal(decoded[:, crop_mask(128) == 0], crops[:, crop_mask(128) == 0])
+
+
+def test_details_come_from_the_reference_in_place_and_tones_from_the_latents(renderer, crops):
+    """Stripes of the reference stay stripes; what the latents make brighter gets brighter."""
+    stripes = crops.clone()
+    stripes[:, ::2] += 0.06
+    stripes = stripes.clamp(0, 1)
+    begun = renderer.encode(stripes.permute(0, 3, 1, 2) * 2 - 1)
+    inside = (crop_mask(CONFIG.crop_size) * (feathered_mask(renderer)[0, 0] == 1)).bool()
+    same = decode_lip_latents(renderer, begun, crops, stripes)
+    # Nothing was drawn: what is inside is the reference itself, the codec's losses left out.
+    assert (same - stripes)[:, inside].abs().max() < 0.02
+    plain = decode_lip_latents(renderer, begun, crops)
+    assert (plain - stripes)[:, inside].abs().mean() > 5 * (same - stripes)[:, inside].abs().mean()
+    drawn = decode_lip_latents(renderer, begun + 0.3, crops, stripes)
+    wanted = decode_lip_latents(renderer, begun + 0.3, crops) - plain
+    change = (drawn - same)[:, inside].mean()
+    assert change.sign() == wanted[:, inside].mean().sign() and change.abs() > 1e-4

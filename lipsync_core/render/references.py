@@ -22,7 +22,7 @@ from .precision import autocast
 from .renderer import LipRenderer, network_crops
 from .thin_plate import bend
 
-POOL = 24
+POOL = 48
 """Frames of a clip, at most, that are references for its target frames."""
 PER_FRAME = 4
 """References that each target frame looks at."""
@@ -36,9 +36,10 @@ DISTANCE = 30
 """Frames between a target and its references in the same clip, where the clip is long enough."""
 POSE_WINDOW = 25
 """Frames over which a target's pose is averaged: it is the head that turns, not the tracker."""
-POSE_SCALE = 2.0
+POSE_SCALE = 4.0
 """Eye distances of lip motion that a unit of pose difference counts as; turning the head by ten
-degrees moves the stable points by about .05 of the crop's side, all together."""
+degrees moves the stable points by about .05 of the crop's side, all together. Lips are brought into
+place, a face that looks another way is not: 4 gives better mouths than 1 or 2 (docs/log.md)."""
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,16 @@ from ..types import LipMotion, OnProgress
 from .motion_windows import motion_windows
 from .precision import autocast
 from .references import References, placed
-from .renderer import LipRenderer, network_crops, picture_crops, window_slices
+from .renderer import LipRenderer, network_crops, picture_crops, window, window_slices
 from .sampling import sample, shared_noise
 from .unet import Conditioning
 
 BATCH = 16
 """Frames that go through the networks at a time."""
+TONES = 1 / 64
+"""Of the crop's side: what is drawn coarser than this is taken from the latents, what is finer from
+the reference in place. Networks of little training draw tones well and details as a blur; the codec
+loses some of them besides."""
 FEATHER = 1 / 32
 """Width of the seam between made and kept pixels, of the crop's side; it lies inside the mask."""
 
@@ -42,10 +46,11 @@ def render_lips(
     Pixels outside the mask stay bit for bit. Raises ModelError when the motion is of another basis
     than the renderer's, ValueError when crops have another size or lengths differ.
     """
-    latents = sample_lip_latents(
-        renderer, crops, motion, times, references, seed=seed, steps=steps, on_progress=on_progress
-    )
-    return decode_lip_latents(renderer, latents, crops)
+    _check(renderer, crops, times, references)
+    start = placed(references) if renderer.config.places_references else None
+    chosen = {"seed": seed, "steps": steps, "on_progress": on_progress}
+    latents = sample_lip_latents(renderer, crops, motion, times, references, start=start, **chosen)
+    return decode_lip_latents(renderer, latents, crops, start)
 
 
 @torch.no_grad()
@@ -56,14 +61,16 @@ def sample_lip_latents(
     times: Float[Tensor, " t"],
     references: References,
     *,
+    start: Float[Tensor, "t s s 3"] | None = None,
     seed: int = 0,
     steps: int = 1,
     on_progress: OnProgress | None = None,
 ) -> Float[Tensor, "t c h w"]:
     """Latents of the windows of `crops` (3/4 of the crop's side) with the lips of `motion`.
 
-    Every frame starts from the same noise, drawn from `seed`. Returned on the crops' device;
-    errors as `render_lips`.
+    `start` is what `placed` makes of `references`, if it is known already; renderers that do not
+    place references make no use of it. Every frame starts from the same noise, drawn from `seed`.
+    Returned on the crops' device; errors as `render_lips`.
     """
     config = renderer.config
     motion = _understood(motion, renderer)
@@ -78,9 +85,10 @@ def sample_lip_latents(
         pictures = network_crops(crops[frames]).to(renderer.device)
         looked = references.of(frames)
         choice = looked.choice.to(renderer.device)
-        start = None
+        begin = None
         if config.places_references:
-            start = network_crops(placed(looked)).to(renderer.device)
+            pictured = placed(looked) if start is None else start[frames]
+            begin = network_crops(pictured).to(renderer.device)
         with autocast(renderer.device):
             condition = Conditioning(
                 masked=renderer.encode_masked(pictures),
@@ -90,7 +98,7 @@ def sample_lip_latents(
                 usable=looked.usable.to(renderer.device),
                 shown=renderer.normalised_motion(lips[choice]) if known else None,
                 distance=looked.distance.to(renderer.device),
-                placed=None if start is None else renderer.encode(start),
+                placed=None if begin is None else renderer.encode(begin),
             )
 
             def denoise(x: Tensor, t: Tensor, condition: Conditioning = condition) -> Tensor:
@@ -108,8 +116,12 @@ def decode_lip_latents(
     renderer: LipRenderer,
     latents: Float[Tensor, "t c h w"],
     crops: Float[Tensor, "t s s 3"],
+    start: Float[Tensor, "t s s 3"] | None = None,
 ) -> Float[Tensor, "t s s 3"]:
-    """`crops` with what `latents` decode to inside the mask, feathered along its inner edge."""
+    """`crops` with what `latents` decode to inside the mask, feathered along its inner edge.
+
+    `start`, what drawing began from (`placed`), gives the details: see TONES.
+    """
     seam = feathered_mask(renderer).to(crops.device)
     rows, columns = window_slices(renderer.config.crop_size)
     seam = seam[0, 0, rows, columns, None]
@@ -117,10 +129,26 @@ def decode_lip_latents(
     for frames in _batches(len(crops)):
         with autocast(renderer.device):
             pictures = renderer.decode(latents[frames].to(renderer.device))
+            if start is not None:
+                pictures = _detailed(renderer, pictures, start[frames])
         made = picture_crops(pictures).to(crops)
         kept = crops[frames, rows, columns]
         rendered[frames, rows, columns] = seam * made + (1 - seam) * kept
     return rendered
+
+
+def _detailed(
+    renderer: LipRenderer, pictures: Float[Tensor, "t 3 h w"], start: Float[Tensor, "t s s 3"]
+) -> Float[Tensor, "t 3 h w"]:
+    """The window of `start` in the tones of `pictures`."""
+    from kornia.filters import gaussian_blur2d
+
+    begun = network_crops(start).to(renderer.device)
+    changed = (pictures - renderer.decode(renderer.encode(begun))).float()
+    sigma = TONES * renderer.config.crop_size
+    side = 2 * round(3 * sigma) + 1
+    tones = gaussian_blur2d(changed, (side, side), (sigma, sigma), border_type="replicate")
+    return window(begun) + tones
 
 
 def feathered_mask(renderer: LipRenderer) -> Float[Tensor, "1 1 s s"]:
