@@ -67,12 +67,13 @@ def write_jpeg(shot: Path, target: Path) -> int:
     picture = cv2.imread(str(shot))
     if picture is None:
         raise FileNotFoundError(f"there is no picture {shot}")
-    for quality in range(90, 30, -5):
-        _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if len(jpeg) <= MOST_BYTES:
-            break
-    target.write_bytes(jpeg.tobytes())
-    return len(jpeg)
+    qualities = [[cv2.IMWRITE_JPEG_QUALITY, quality] for quality in range(90, 30, -5)]
+    jpegs = (cv2.imencode(".jpg", picture, quality)[1].tobytes() for quality in qualities)
+    small = next((jpeg for jpeg in jpegs if len(jpeg) <= MOST_BYTES), None)
+    if small is None:
+        raise ValueError(f"{target.name} is larger than {MOST_BYTES} bytes in every quality")
+    target.write_bytes(small)
+    return len(small)
 
 
 if __name__ == "__main__":
