@@ -245,11 +245,13 @@ def test_only_the_frames_asked_for_are_drawn(host):
     result, source = open_clip(path), open_clip(host.input / FACE)
     assert result.frame_count == FRAMES
     difference = (result.frames(0, FRAMES) - source.frames(0, FRAMES)).abs().amax(dim=3).flatten(1)
-    # The hundredth of the pixels that changed most: a drawn mouth, or what compression took.
+    # The hundredth of the pixels that changed most: a drawn mouth, or what compression took. Tiny
+    # weights add no tones: what changes is that another frame's mouth is bent into place.
     changed = difference.topk(difference.shape[1] // 100).values.mean(1)
     inside = torch.zeros(FRAMES, dtype=torch.bool)
     inside[10:22] = True
-    assert changed[inside].min() > 4 * changed[~inside].max()
+    assert changed[inside].min() > 1.4 * changed[~inside].max()
+    assert changed[inside].mean() > 3 * changed[~inside].mean()
 
 
 def test_an_occluder_keeps_what_is_in_front_of_the_face(host):

@@ -27,7 +27,7 @@ from lipsync_core.motion.style import extend_style, make_style_reference
 from lipsync_core.training.loop import LoopRecipe, train
 from lipsync_core.training.motion_clips import by_person, lip_gap, read_motion_clips
 from lipsync_core.training.motion_groups import GroupRecipe
-from lipsync_core.training.predictor import PredictorRecipe, build_predictor_task
+from lipsync_core.training.predictor import PredictorRecipe, build_predictor_task, keeps_still
 from lipsync_core.training.silence import write_silence
 from lipsync_core.training.style_transforms import (
     ContentGates,
@@ -321,3 +321,25 @@ def test_gates_tell_sounds_apart():
     inside = [likeliest[100 * sound + 5 : 100 * sound + 95] for sound in range(3)]
     assert all((own == own[0]).all() for own in inside)
     assert len({int(own[0]) for own in inside}) == 3
+
+
+def test_lips_rest_where_they_stay_as_they_are():
+    """A closure between two vowels is no rest; lips that shut and stay so rest from that step."""
+    gap = torch.zeros(1, 1, 30)
+    gap[..., :8] = 5 + torch.arange(8) % 3
+    gap[..., 10:14] = 4 + torch.arange(4) % 2
+    still = keeps_still(gap)[0, 0]
+    assert not still[:14].any() and still[14:].all()
+
+
+def test_the_rest_has_its_own_weight(prepared):
+    def loss_of(weight: float) -> tuple[float, dict[str, float]]:
+        task = build_predictor_task(prepared, replace(RECIPE, rest_weight=weight))
+        task.model.eval()
+        loss, figures = task.loss(task.model, 0, torch.Generator().manual_seed(0))
+        return loss.item(), figures
+
+    (without, figures), (with_it, same) = loss_of(0.0), loss_of(2.0)
+    assert figures["rest"] > 0 and figures == same
+    assert with_it - without == pytest.approx(2 * figures["rest"], rel=1e-3)
+    assert figures["rest"] <= figures["closure"]

@@ -23,6 +23,7 @@ from .sync_loss import MotionSyncLoss
 _PERCENT = 100
 _USUALLY_ONE_SIDED = 0.25
 _JAW_WEIGHT = 0.5
+_REST_STEPS, _REST_CHANGE = 6, 0.3
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class PredictorRecipe:
     """Of the prediction from speech tokens alone, which keeps the keys about speech."""
     closure_weight: float = 0.6
     """Of the lip gap where the true lips nearly meet."""
+    rest_weight: float = 0.0
+    """Of the lip gap where true lips come to rest: shut, and still for the next steps. Unlike
+    `closure_weight` it does not press lips together at p, b and m."""
     sync_weight: float = 0.0
     """Of what a sync expert misses in the lips; needs a teacher. See `sync_loss`."""
     one_sided_components: int = 8
@@ -200,12 +204,14 @@ class PredictorTask(Task):
             group.shows.to(device),
         )
         with autocast(device.type, enabled=False):
-            points, velocity, closure = self._errors(predicted, target, valid)
+            points, velocity, closure, rest = self._errors(predicted, target, valid)
             plain = self._points(base - group.plain.to(device), valid)
         recipe = self.recipe
         loss = points + recipe.velocity_weight * velocity
         loss = loss + recipe.closure_weight * closure + recipe.base_weight * plain
+        loss = loss + recipe.rest_weight * rest
         figures = {"points": points, "velocity": velocity, "closure": closure, "base": plain}
+        figures["rest"] = rest
         if self.sync is not None and recipe.sync_weight:
             with autocast(device.type, enabled=False):
                 sync = self.sync(predicted, target, group.speech.to(device), valid)
@@ -224,17 +230,27 @@ class PredictorTask(Task):
         predicted: Float[Tensor, "b g t m"],
         target: Float[Tensor, "b g t m"],
         valid: Bool[Tensor, "b g t"],
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
+    ) -> tuple[Float[Tensor, ""], ...]:
+        """Of points, velocities, lips that nearly meet, and lips that come to rest."""
         error = predicted - target
         both = valid[..., 1:] & valid[..., :-1]
         velocity = self._points(error[..., 1:, :] - error[..., :-1, :], both)
         direction = self.groups.gap_direction.to(error)
         closed = self.groups.closed(target)
         gap = (error @ direction).abs() * _PERCENT
-        return self._points(error, valid), velocity, _mean(closed * gap, valid)
+        resting = closed * keeps_still(target @ direction * _PERCENT)
+        closure, rest = _mean(closed * gap, valid), _mean(resting * gap, valid)
+        return self._points(error, valid), velocity, closure, rest
 
     def validate(self, generator: torch.Generator) -> dict[str, float]:
         return validate_styles(self.predictor, self.test)
+
+
+def keeps_still(gap: Float[Tensor, "b g t"]) -> Bool[Tensor, "b g t"]:
+    """Whether a lip gap, percent of the eye distance, stays as it is for the next _REST_STEPS."""
+    changes = (gap[..., 1:] - gap[..., :-1]).abs() > _REST_CHANGE
+    ahead = nn.functional.pad(changes.float(), (0, _REST_STEPS))
+    return nn.functional.max_pool1d(ahead.flatten(0, 1), _REST_STEPS, 1).reshape(gap.shape) == 0
 
 
 def _mean(values: Float[Tensor, "*t"], valid: Bool[Tensor, "*t"]) -> Float[Tensor, ""]:
