@@ -128,9 +128,9 @@ def decode_lip_latents(
     rendered = crops.clone()
     for frames in _batches(len(crops)):
         with autocast(renderer.device):
-            pictures = renderer.decode(latents[frames].to(renderer.device))
-            if start is not None:
-                pictures = _detailed(renderer, pictures, start[frames])
+            pictures = renderer.decode(latents[frames].to(renderer.device)).float()
+        if start is not None:
+            pictures = _detailed(renderer, pictures, start[frames])
         made = picture_crops(pictures).to(crops)
         kept = crops[frames, rows, columns]
         rendered[frames, rows, columns] = seam * made + (1 - seam) * kept
@@ -141,14 +141,21 @@ def _detailed(
     renderer: LipRenderer, pictures: Float[Tensor, "t 3 h w"], start: Float[Tensor, "t s s 3"]
 ) -> Float[Tensor, "t 3 h w"]:
     """The window of `start` in the tones of `pictures`."""
-    from kornia.filters import gaussian_blur2d
-
     begun = network_crops(start).to(renderer.device)
-    changed = (pictures - renderer.decode(renderer.encode(begun))).float()
-    sigma = TONES * renderer.config.crop_size
-    side = 2 * round(3 * sigma) + 1
-    tones = gaussian_blur2d(changed, (side, side), (sigma, sigma), border_type="replicate")
-    return window(begun) + tones
+    with autocast(renderer.device):
+        decoded = renderer.decode(renderer.encode(begun)).float()
+    return window(begun) + _blurred(pictures - decoded, TONES * renderer.config.crop_size)
+
+
+def _blurred(x: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, "b c h w"]:
+    """By a Gaussian, columns and rows one after the other; the border repeats outwards."""
+    reach = round(3 * sigma)
+    place = torch.arange(-reach, reach + 1, device=x.device) / sigma
+    weights = torch.exp(-0.5 * place.square())
+    weights = (weights / weights.sum()).expand(x.shape[1], 1, 1, -1)
+    x = functional.pad(x, (reach,) * 4, mode="replicate")
+    x = functional.conv2d(x, weights, groups=x.shape[1])
+    return functional.conv2d(x, weights.mT, groups=x.shape[1])
 
 
 def feathered_mask(renderer: LipRenderer) -> Float[Tensor, "1 1 s s"]:
