@@ -1,7 +1,7 @@
 """What codecs keep of faces they have never seen, side by side, as Markdown tables.
 
     python benchmarks/codec_quality.py --clips ../shared/data/evaluation --prepared PREPARED
-        [--codec weights/lip_renderer_128.safetensors ...] [--taef2 ../shared/weights/taef2]
+        [--codec weights/lip_renderer_256.safetensors ...] [--taef2 ../shared/weights/taef2]
         [--sizes 256 512] [--frames 12] [--people people.json]
 
 `--clips` holds the videos, `--prepared` what `python -m lipsync_core prepare` made of them: where
@@ -315,7 +315,7 @@ def parse(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clips", type=Path, required=True, help="folder of videos")
     parser.add_argument("--prepared", type=Path, required=True, help="the same clips, prepared")
     parser.add_argument(
-        "--codec", type=Path, nargs="+", default=[SHIPPED / "lip_renderer_128.safetensors"]
+        "--codec", type=Path, nargs="+", default=[SHIPPED / "lip_renderer_256.safetensors"]
     )
     parser.add_argument("--taef2", type=Path, help="folder of the FLUX.2 tiny autoencoder")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(OUR_SIZES))

@@ -23,8 +23,9 @@ self-attentions per motion module, but GEGLU feed-forward and transformer depth 
 DeepCache, which its inference script may switch on, is not counted.
 
 Ours: the architectures of the shipped renderers (weights/lip_renderer_*.safetensors, headers only),
-through `render_lips` itself: encode, sample in one step, decode, blend. References are encoded once per clip and left out, as are face detection and compositing of
-all contenders.
+through `render_lips` itself: bend references into place, encode, sample in one step, decode, blend.
+The pool of references is encoded once per clip and left out, as are face detection and compositing
+of all contenders.
 
 Operations are those of products and convolutions that torch.utils.flop_counter counts, multiply and
 add as two. Peak memory is measured in a process of its own per contender: resident memory at its
@@ -51,6 +52,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lipsync_core.checkpoint import read_header
+from lipsync_core.landmarks import TRACKED
 from lipsync_core.render.references import PER_FRAME, ReferenceChoice, encode_references
 from lipsync_core.render.renderer import LipRenderer, LipRendererConfig
 from lipsync_core.render.rendering import render_lips
@@ -208,7 +210,8 @@ def ours(config: LipRendererConfig) -> Contender:
         lips=torch.randn(PER_FRAME, config.motion_dim),
         distance=torch.rand(OUR_FRAMES, PER_FRAME),
     )
-    references = encode_references(renderer, crops[:PER_FRAME], choice)
+    points = torch.rand(OUR_FRAMES, len(TRACKED), 2)
+    references = encode_references(renderer, crops[:PER_FRAME], choice, points[:PER_FRAME], points)
     times = torch.arange(OUR_FRAMES) / 25
     run = lambda: render_lips(renderer, crops, motion, times, references)  # noqa: E731
     return Contender([renderer], {"render": Part(run, 1 / OUR_FRAMES)})

@@ -17,7 +17,7 @@ from .video import clip_of
 def judges() -> tuple[host.HostedModel, host.HostedModel]:
     """What hears the speech, and what sees whether the lips go with it."""
     encoder = load_speech_encoder(find(SPEECH_ENCODER, folders.model_folders()))
-    expert = load_model(folders.model_file(JUDGE), SyncExpert)
+    expert = load_model(folders.model_file(JUDGE), SyncExpert, host.operations())
     return host.HostedModel(encoder), host.HostedModel(expert)
 
 

@@ -76,7 +76,7 @@ def test_ours_runs_and_the_table_compares_with_the_first():
 
 def test_the_shipped_architectures_are_the_ones_measured():
     configs = peer_cost.shipped_configs()
-    assert 128 in configs and list(configs) == sorted(configs, reverse=True)
+    assert 256 in configs and list(configs) == sorted(configs, reverse=True)
     assert all(config.crop_size == size for size, config in configs.items())
     assert all(isinstance(config.widths, tuple) for config in configs.values())
     names = list(peer_cost.builders(TINY, torch.float32))

@@ -89,7 +89,7 @@ def test_no_device_is_named_and_nothing_is_installed_while_it_runs(folder):
 
 
 def test_layers_and_precision_are_the_hosts_to_choose():
-    """Layers come from `operations`; where they are torch's on purpose they are imported by name."""
+    """Layers come from `operations`; those that are torch's on purpose are imported by name."""
     layers = "Linear|Conv[123]d|ConvTranspose[12]d|LayerNorm|GroupNorm|Embedding"
     forbidden = (
         rf"(?<![\w.])(?:torch\.)?nn\.(?:{layers})\s*\(|torch\.(?:cuda\.)?(?:amp\.)?autocast\b"

@@ -17,7 +17,7 @@ from ..types import StyleReference
 from ..weights import SHIPPED
 from .progress import progress_bar
 
-PREDICTOR, RENDERER = "motion_predictor.safetensors", "lip_renderer_128.safetensors"
+PREDICTOR, RENDERER = "motion_predictor.safetensors", "lip_renderer_256.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
