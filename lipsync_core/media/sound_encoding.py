@@ -25,8 +25,9 @@ class SoundEncoder:
         """Adds the stream; ValueError when the sound holds samples that are not finite."""
         self._container, audio = container, encodable(audio)
         rate = self._rate = audio.sample_rate
-        known = audio.channels is not None and len(audio.channels) in _LAYOUTS
-        self._channels = audio.channels if known else audio.waveform[None]
+        channels = audio.waveform[None] if audio.channels is None else audio.channels
+        known = len(channels) in _LAYOUTS
+        self._channels = channels if known else audio.waveform[None]
         self._layout = _LAYOUTS[len(self._channels)]
         self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
         # The most AAC takes per block is 6144 bits for a channel: 6 bits a sample.

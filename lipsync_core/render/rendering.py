@@ -5,6 +5,7 @@ seed, so a clip may be rendered in any chunks.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -100,10 +101,7 @@ def sample_lip_latents(
                 distance=looked.distance.to(renderer.device),
                 placed=None if begin is None else renderer.encode(begin),
             )
-
-            def denoise(x: Tensor, t: Tensor, condition: Conditioning = condition) -> Tensor:
-                return renderer.unet(x, t, features, condition)
-
+            denoise = partial(renderer.unet, references=features, condition=condition)
             sampled = sample(denoise, noise.expand(len(pictures), *shape), steps)
         latents.append(sampled.to(crops.device))
         if on_progress is not None:
