@@ -154,15 +154,7 @@ class LipSync:
                     steps=self.settings.steps,
                 )
                 mask = self.occluder and self.occluder.frames(span.start, span.stop)[..., 0]
-                pictures = composite(
-                    pictures,
-                    crops,
-                    source,
-                    self.track.frame_to_crop[span],
-                    presence(self.track, span),
-                    mask,
-                    self.track.landmarks[span, :, :2],
-                )
+                pictures = composite_span(self.track, span, pictures, crops, mask, source)
             yield pictures
             if on_progress is not None:
                 on_progress(span.stop, self.clip.frame_count)
@@ -311,10 +303,12 @@ def composite_span(
     frames: Float[Tensor, "t h w 3"],
     crops: Float[Tensor, "t s s 3"],
     occluder: Float[Tensor, "t h w"] | None = None,
+    source: Float[Tensor, "t s s 3"] | None = None,
 ) -> Float[Tensor, "t h w 3"]:
-    """The frames of `span` with `crops` of any size put back."""
+    """The frames of `span` with `crops` of any size put back; `source` are the frames' own crops
+    of that size, if they are at hand."""
     matrices = track.resized(crops.shape[1]).frame_to_crop[span]
-    source = crop_faces(frames, matrices, crops.shape[1])
+    source = crop_faces(frames, matrices, crops.shape[1]) if source is None else source
     face = presence(track, span), occluder, track.landmarks[span, :, :2]
     return composite(frames, crops, source, matrices, *face)
 

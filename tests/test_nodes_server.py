@@ -244,14 +244,17 @@ def test_only_the_frames_asked_for_are_drawn(host):
     path = made(host, save_video(graph, composed))
     result, source = open_clip(path), open_clip(host.input / FACE)
     assert result.frame_count == FRAMES
-    difference = (result.frames(0, FRAMES) - source.frames(0, FRAMES)).abs().amax(dim=3).flatten(1)
-    # The hundredth of the pixels that changed most: a drawn mouth, or what compression took. Tiny
-    # weights add no tones: what changes is that another frame's mouth is bent into place.
+    difference = (result.frames(0, FRAMES) - source.frames(0, FRAMES)).permute(0, 3, 1, 2)
+    # Means of 6 x 6 pixels: compression hardly changes them, another frame's mouth in place does.
+    difference = torch.nn.functional.avg_pool2d(difference, 6).abs().amax(dim=1).flatten(1)
     changed = difference.topk(difference.shape[1] // 100).values.mean(1)
     inside = torch.zeros(FRAMES, dtype=torch.bool)
     inside[10:22] = True
-    assert changed[inside].min() > 1.4 * changed[~inside].max()
-    assert changed[inside].mean() > 3 * changed[~inside].mean()
+    # Frames beside drawn ones are predicted from them by the video's coding.
+    beside = torch.zeros(FRAMES, dtype=torch.bool)
+    beside[[9, 22]] = True
+    assert changed[inside].min() > 4 * changed[~inside & ~beside].max()
+    assert changed[inside].min() > 3 * changed[beside].max()
 
 
 def test_an_occluder_keeps_what_is_in_front_of_the_face(host):
