@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional
 
 from . import weights
 from .audio.encoder import SpeechEncoder, load_speech_encoder
-from .audio.features import MINIMUM_SECONDS, encode_speech
+from .audio.features import MINIMUM_SECONDS, check_sound, encode_speech, hear_speech
 from .checkpoint import load_model
 from .compositing.blending import composite
 from .compositing.occlusion import covers_mouth
@@ -32,8 +33,8 @@ from .media.mask_clip import matched_mask
 from .media.writing import write_clip
 from .motion.basis import LipMotionBasis
 from .motion.measuring import measure_lip_motion, posed_landmarks
-from .motion.prediction import predict_lip_motion
 from .motion.predictor import MotionPredictor
+from .motion.streaming import stream_lip_motion
 from .motion.style import extend_style, make_style_reference
 from .render.motion_windows import motion_windows
 from .render.references import (
@@ -45,13 +46,18 @@ from .render.references import (
 )
 from .render.renderer import LipRenderer
 from .render.rendering import render_lips
-from .types import Audio, Clip, FaceTrack, LipMotion, OnProgress, StyleReference
+from .types import Clip, FaceTrack, LipMotion, OnProgress, Sound, StyleReference
 
 TAGS = {"comment": "AI-edited: the lips were re-made to new speech by LipStyle"}
 """Written into every video: what is seen was not said so."""
 
 CHUNK_BYTES = 32 * 2**20
 """Of frames held at a time."""
+
+
+OWN_STYLE_SECONDS = 120
+"""Of a video's own speech, at most, in which its style is read: what the predictor looks up grows
+with every second of a style, and the work with it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def read_style(
     predictor: MotionPredictor,
     clip: Clip,
     *,
-    audio: Audio | None = None,
+    audio: Sound | None = None,
     track: FaceTrack | None = None,
     extend: StyleReference | None = None,
     source: str = "",
@@ -108,7 +114,7 @@ def read_style(
     Without `audio` the clip's own sound is heard, without `track` its largest face is seen.
     Raises SpeechError when there is no sound, NoFaceError when there is no face.
     """
-    audio = clip.audio() if audio is None else audio
+    audio = clip.sound() if audio is None else audio
     if audio is None:
         raise SpeechError(
             "the style clip has no sound: a style is read from what is said and how the lips move; "
@@ -127,7 +133,7 @@ class LipSync:
     renderer: LipRenderer
     clip: Clip
     """The target, fitted to the speech."""
-    speech: Audio
+    speech: Sound
     """The new speech, cut to the clip where the policy is to cut."""
     track: FaceTrack
     motion: LipMotion
@@ -170,7 +176,7 @@ class LipSync:
 def lip_sync(
     models: Models,
     clip: Clip,
-    speech: Audio,
+    speech: Sound,
     settings: LipSyncSettings,
     style: StyleReference | None = None,
     reference: Clip | None = None,
@@ -186,7 +192,7 @@ def lip_sync(
     """
     if occluder is not None:
         occluder = fit_clip(matched_mask(occluder, clip), speech.duration, settings.policy)
-    features = encode_speech(models.encoder, speech)
+    check_sound(speech)
     fitted = fit_clip(clip, speech.duration, settings.policy)
     size = models.renderer.config.crop_size
     track = track_face(models.landmarker, fitted, settings.face, size, on_progress)
@@ -194,7 +200,7 @@ def lip_sync(
     if style is None:
         shown = track if covered is None else replace(track, visible=track.visible & ~covered)
         style = own_style(models, clip, fitted, shown)
-    motion = predict_lip_motion(models.predictor, features, style, settings.strength)
+    motion = hear_and_predict(models, speech, style, settings.strength)
     references = find_references(
         models.landmarker,
         models.renderer,
@@ -209,23 +215,39 @@ def lip_sync(
     return LipSync(models.renderer, fitted, speech, track, motion, references, settings, occluder)
 
 
+def hear_and_predict(
+    models: Models, speech: Sound, style: StyleReference | None, strength: float
+) -> LipMotion:
+    """The motion of lips that say `speech`; its features are let go of as soon as it is known."""
+    heard = hear_speech(models.encoder, speech)
+    pieces = list(stream_lip_motion(models.predictor, heard, style, strength))
+    return replace(
+        pieces[0],
+        coefficients=torch.cat([piece.coefficients for piece in pieces]),
+        valid=torch.cat([piece.valid for piece in pieces]),
+    )
+
+
 def own_style(models: Models, clip: Clip, fitted: Clip, track: FaceTrack) -> StyleReference | None:
-    """The style of the clip's own speech, from the frames that were tracked in their own order;
-    None when the clip is silent or shows too little of the speaker."""
-    audio = clip.audio()
+    """The style of the clip's own speech, from the frames that were tracked in their own order:
+    where a long clip shows the face the most, OWN_STYLE_SECONDS of it. None when the clip is silent
+    or shows too little of the speaker."""
+    sound = clip.sound()
     forward = min(clip.frame_count, fitted.frame_count)
-    if audio is None or not track.visible[:forward].any():
+    if sound is None or not track.visible[:forward].any():
         return None
-    audio = cut(audio, float(forward / clip.fps))
-    if audio.duration < MINIMUM_SECONDS:
+    span = most_seen(track.visible[:forward], round(OWN_STYLE_SECONDS * clip.fps))
+    rate = sound.sample_rate / clip.fps
+    sound = sound.samples(round(span.start * rate), round(span.stop * rate))
+    if sound.duration < MINIMUM_SECONDS:
         return None
     return read_style(
         models.landmarker,
         models.encoder,
         models.predictor,
         clip,
-        audio=audio,
-        track=first_frames(track, forward),
+        audio=sound,
+        track=part_of_track(track, span),
         source="the target video's own speech",
     )
 
@@ -339,17 +361,26 @@ def covered_mouths(occluder: Clip, track: FaceTrack) -> Bool[Tensor, " t"]:
     return covered
 
 
-def first_frames(track: FaceTrack, count: int) -> FaceTrack:
-    """The track of a clip's first `count` frames."""
+def most_seen(visible: Bool[Tensor, " t"], count: int) -> slice:
+    """The first run of `count` frames, or all if there are fewer, that shows the face the most."""
+    if len(visible) <= count:
+        return slice(0, len(visible))
+    seen = functional.pad(visible.long().cumsum(0), (1, 0))
+    start = int((seen[count:] - seen[:-count]).argmax())
+    return slice(start, start + count)
+
+
+def part_of_track(track: FaceTrack, frames: slice) -> FaceTrack:
+    """The track of some of a clip's frames."""
     return replace(
         track,
-        landmarks=track.landmarks[:count],
-        frame_to_crop=track.frame_to_crop[:count],
-        visible=track.visible[:count],
-        cuts=tuple(frame for frame in track.cuts if frame < count),
+        landmarks=track.landmarks[frames],
+        frame_to_crop=track.frame_to_crop[frames],
+        visible=track.visible[frames],
+        cuts=tuple(cut - frames.start for cut in track.cuts if frames.start < cut < frames.stop),
     )
 
 
-def cut(audio: Audio, duration: float) -> Audio:
+def cut(sound: Sound, duration: float) -> Sound:
     """The first `duration` seconds."""
-    return audio.samples(0, round(duration * audio.sample_rate))
+    return sound.samples(0, round(duration * sound.sample_rate))

@@ -12,7 +12,7 @@ Every type is frozen: one object may be handed to many consumers, so nobody edit
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -27,9 +27,58 @@ OnProgress = Callable[[int, int], None]
 """Called with (done, total) after each chunk of work. Raising in it cancels the work."""
 
 
+SOUND_BLOCK = 2**16
+"""Samples of a channel that are handed on at once, at most, by what has them all."""
+
+
+class Sound(ABC):
+    """Sound with all of its channels, read on demand and never held whole."""
+
+    sample_rate: int
+
+    @property
+    @abstractmethod
+    def sample_count(self) -> int:
+        """Of each channel."""
+
+    @property
+    @abstractmethod
+    def channel_count(self) -> int:
+        """How many channels every block has."""
+
+    @abstractmethod
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[Float[Tensor, "c _"]]:
+        """The samples start <= i < stop (to the end if None) from first to last, in [-1, 1], as
+        float32 on the CPU, in blocks of any length. Every call reads anew."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.sample_count / self.sample_rate
+
+    def samples(self, start: int, stop: int) -> "Sound":
+        """A lazy view of the samples start <= i < stop, as far as there are."""
+        return _SoundPart(self, start, max(start, min(stop, self.sample_count)))
+
+    def read(self) -> "Audio":
+        """All of it, in memory."""
+        channels = self.read_channels()
+        if len(channels) == 1:
+            return Audio(channels[0], self.sample_rate)
+        return Audio(channels.mean(dim=0), self.sample_rate, channels)
+
+    def read_channels(self) -> Float[Tensor, "c n"]:
+        """The samples of all channels, in memory."""
+        channels, place = torch.empty(self.channel_count, self.sample_count), 0
+        for block in self.blocks():
+            channels[:, place : place + block.shape[1]] = block
+            place += block.shape[1]
+        return channels
+
+
 @dataclass(frozen=True)
-class Audio:
-    """Sound as it is listened to, in one channel: samples in [-1, 1]."""
+class Audio(Sound):
+    """Sound in memory as it is listened to, in one channel: samples in [-1, 1]."""
 
     waveform: Float[Tensor, " n"]
     sample_rate: int
@@ -37,14 +86,49 @@ class Audio:
     """Those that `waveform` is the mean of, where there are several: what is written to files."""
 
     @property
-    def duration(self) -> float:
-        """Seconds."""
-        return self.waveform.shape[0] / self.sample_rate
+    def sample_count(self) -> int:
+        return self.waveform.shape[0]
+
+    @property
+    def channel_count(self) -> int:
+        return 1 if self.channels is None else len(self.channels)
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[Float[Tensor, "c _"]]:
+        for block in self.read_channels()[:, start:stop].split(SOUND_BLOCK, dim=1):
+            yield block.detach().cpu().float()
 
     def samples(self, start: int, stop: int) -> "Audio":
         """Samples start <= i < stop, of all channels."""
         channels = None if self.channels is None else self.channels[:, start:stop]
         return replace(self, waveform=self.waveform[start:stop], channels=channels)
+
+    def read(self) -> "Audio":
+        """Itself: it is in memory already."""
+        return self
+
+    def read_channels(self) -> Float[Tensor, "c n"]:
+        """Itself again, without a copy."""
+        return self.waveform[None] if self.channels is None else self.channels
+
+
+class _SoundPart(Sound):
+    """The samples first <= i < end of another sound."""
+
+    def __init__(self, sound: Sound, first: int, end: int):
+        self._sound, self._first, self._end = sound, first, end
+        self.sample_rate = sound.sample_rate
+
+    @property
+    def sample_count(self) -> int:
+        return self._end - self._first
+
+    @property
+    def channel_count(self) -> int:
+        return self._sound.channel_count
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[Float[Tensor, "c _"]]:
+        end = self._end if stop is None else min(self._first + stop, self._end)
+        return self._sound.blocks(self._first + start, end)
 
 
 @dataclass(frozen=True)
@@ -85,6 +169,10 @@ class Clip(ABC):
     @abstractmethod
     def audio(self) -> Audio | None:
         """The clip's own sound, trimmed as the pictures are; None for a silent clip."""
+
+    def sound(self) -> Sound | None:
+        """The same, read on demand where the clip can."""
+        return self.audio()
 
     @property
     def duration(self) -> float:

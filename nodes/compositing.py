@@ -54,7 +54,7 @@ class CompositeFace(io.ComfyNode):
         faces = host.pictures(crops)
         occluder = None if occluder is None else host.masks(occluder)
         frames = compose_frames(clip, face_track, faces, occluder)
-        heard = clip.audio() if audio is None else cut(host.speech(audio), clip.duration)
+        heard = clip.sound() if audio is None else cut(host.speech(audio), clip.duration)
         composed = written_video(clip, frames, heard, host.Progress())
         return io.NodeOutput(composed, change_mask(clip, face_track, faces.shape[1], occluder))
 

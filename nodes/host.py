@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..lipsync_core.errors import SpeechError
+from ..lipsync_core.errors import MediaError, SpeechError
 from ..lipsync_core.face.landmarking import Face, FaceLandmarker
+from ..lipsync_core.media.tensor_sound import TensorSound
 from ..lipsync_core.operations import Operations
-from ..lipsync_core.types import Audio
+from ..lipsync_core.types import Clip, Sound
 from ..lipsync_core.weights import FACE_LANDMARKER, find
 from .folders import model_folders
 
@@ -199,13 +200,15 @@ class Progress:
 # Tensors
 
 
-def audio(sound: Mapping[str, Any] | None) -> Audio | None:
-    """AUDIO, waveform [b channels n], as sound; the first of a batch.
+def audio(sound: Mapping[str, Any] | None) -> Sound | None:
+    """AUDIO, waveform [b channels n], as sound; the first of a batch. Nothing is copied.
 
     Raises SpeechError for what is no AUDIO, though a node whose output goes anywhere let it in.
     """
     if sound is None:
         return None
+    if isinstance(sound, ClipSound):
+        return sound.heard()
     try:
         waveform: Tensor = sound["waveform"]
     except (KeyError, TypeError) as error:
@@ -215,10 +218,7 @@ def audio(sound: Mapping[str, Any] | None) -> Audio | None:
             f"the audio has the shape {tuple(waveform.shape)}, (batch, channels, samples) with at "
             "least one channel is needed: check the node that made it"
         )
-    channels, rate = waveform[0].float().cpu(), int(sound["sample_rate"])
-    if len(channels) == 1:
-        return Audio(channels[0], rate)
-    return Audio(channels.mean(dim=0), rate, channels)
+    return TensorSound(waveform[0], int(sound["sample_rate"]))
 
 
 def _no_audio(given: Any) -> str:
@@ -231,7 +231,7 @@ def _no_audio(given: Any) -> str:
     return f"this is no AUDIO but a {type(given).__name__}: connect an AUDIO output"
 
 
-def speech(sound: Mapping[str, Any] | None) -> Audio:
+def speech(sound: Mapping[str, Any] | None) -> Sound:
     """AUDIO that must be there: SpeechError says so when it is not."""
     heard = audio(sound)
     if heard is None:
@@ -239,10 +239,35 @@ def speech(sound: Mapping[str, Any] | None) -> Audio:
     return heard
 
 
-def sound(audio: Audio) -> dict[str, Any]:
+def sound(heard: Sound) -> dict[str, Any]:
     """Sound as AUDIO, with the channels that it has."""
-    channels = audio.waveform[None] if audio.channels is None else audio.channels
-    return {"waveform": channels[None], "sample_rate": audio.sample_rate}
+    return {"waveform": heard.read_channels()[None], "sample_rate": heard.sample_rate}
+
+
+class ClipSound(Mapping[str, Any]):
+    """An AUDIO that is read from its clip when somebody listens."""
+
+    def __init__(self, clip: Clip):
+        self._clip = clip
+        self._sound: dict[str, Any] | None = None
+
+    def heard(self) -> Sound:
+        """The sound, read on demand; MediaError when the clip has none."""
+        heard = self._clip.sound()
+        if heard is None:
+            raise MediaError("the clip has no sound: choose one in which the person speaks")
+        return heard
+
+    def __getitem__(self, name: str) -> Any:
+        if self._sound is None:
+            self._sound = sound(self.heard())
+        return self._sound[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("waveform", "sample_rate"))
+
+    def __len__(self) -> int:
+        return 2
 
 
 def pictures(images: Tensor) -> Tensor:

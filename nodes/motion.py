@@ -147,6 +147,7 @@ class PlotLipMotion(io.ComfyNode):
     ) -> io.NodeOutput:
         motions = {"motion": motion} if other is None else {"motion": motion, "other": other}
         basis = predictor.predictor.network.basis
-        drawn = draw_lip_motion(basis, motions, host.audio(audio), start, duration)
+        heard = host.audio(audio)
+        drawn = draw_lip_motion(basis, motions, heard and heard.read(), start, duration)
         plot = host.images(drawn[None])
         return io.NodeOutput(plot, ui=ui.PreviewImage(plot, cls=cls))

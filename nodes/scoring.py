@@ -73,13 +73,14 @@ class ScoreLipSync(io.ComfyNode):
     ) -> io.NodeOutput:
         choice = face_choice(face, face_index, point_x, point_y)
         other = clip_of(real) if real is not None else None
+        heard = host.audio(audio)
         progress = host.Progress(passes=1 if real is None else 2)
         with host.on_device(*judges()) as networks:
             score = score_lip_sync(
                 host.face_landmarker(),
                 *networks,
                 clip_of(video),
-                host.audio(audio),
+                heard and heard.read(),
                 choice,
                 other,
                 progress,

@@ -1,7 +1,7 @@
 """VIDEO to `Clip` and back, without decoding before somebody looks."""
 
 import io as streams
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ..lipsync_core.media.trimming import trim_clip
 from ..lipsync_core.media.writing import write_clip
 from ..lipsync_core.pipeline import TAGS, LipSync
 from ..lipsync_core.resuming import job_of, write_resumably
-from ..lipsync_core.types import Audio, Clip
+from ..lipsync_core.types import Clip, Sound
 from . import folders, host
 
 CHUNK_BYTES = 16 * 2**20
@@ -36,7 +36,7 @@ class ClipVideo(Input.Video):
 
     def get_components(self) -> Types.VideoComponents:
         """All frames at once: what the core's Get Video Components asks for."""
-        heard = self.clip.audio()
+        heard = self.clip.sound()
         return Types.VideoComponents(
             images=self.clip.frames(0, self.clip.frame_count),
             audio=None if heard is None else host.sound(heard),
@@ -59,7 +59,7 @@ class ClipVideo(Input.Video):
         """A file with this video in it, written once for nodes that read files only."""
         if self._written is None or not self._written.is_file():
             path = folders.temp_file(".mp4")
-            write(path, self.clip, read_in_chunks(self.clip), self.clip.audio())
+            write(path, self.clip, read_in_chunks(self.clip), self.clip.sound())
             self._written = path
         return str(self._written)
 
@@ -150,31 +150,9 @@ def open_video(path: Path, start: float, duration: float) -> ClipVideo:
     return ClipVideo(open_clip(path, start, duration or None), path)
 
 
-class ClipSound(Mapping[str, Any]):
-    """An AUDIO that is read from its clip when somebody listens."""
-
-    def __init__(self, clip: Clip):
-        self._clip = clip
-        self._sound: dict[str, Any] | None = None
-
-    def __getitem__(self, name: str) -> Any:
-        if self._sound is None:
-            heard = self._clip.audio()
-            if heard is None:
-                raise MediaError("the clip has no sound: choose one in which the person speaks")
-            self._sound = host.sound(heard)
-        return self._sound[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(("waveform", "sample_rate"))
-
-    def __len__(self) -> int:
-        return 2
-
-
-def sound_of(path: Path, video: ClipVideo) -> ClipSound | None:
+def sound_of(path: Path, video: ClipVideo) -> host.ClipSound | None:
     """The sound of a video opened from `path`, not read yet; None if the file has none."""
-    return ClipSound(video.clip) if next(sound_blocks(path), None) else None
+    return host.ClipSound(video.clip) if next(sound_blocks(path), None) else None
 
 
 def read_in_chunks(clip: Clip) -> Iterator[Any]:
@@ -188,7 +166,7 @@ def write(
     path: Path,
     like: Clip,
     frames: Iterable[Any],
-    heard: Audio | None,
+    heard: Sound | None,
     tags: dict[str, str] | None = None,
     progress: host.Progress | None = None,
 ) -> None:
@@ -233,7 +211,7 @@ def _file_of(video: Input.Video) -> Path | None:
 
 
 def written_video(
-    like: Clip, frames: Iterable[Any], heard: Audio | None, progress: host.Progress
+    like: Clip, frames: Iterable[Any], heard: Sound | None, progress: host.Progress
 ) -> Input.Video:
     """A re-spoken video: streamed into ComfyUI's temp folder, where any node can go on with it."""
     path = folders.temp_file(".mp4")

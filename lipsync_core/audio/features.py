@@ -1,20 +1,24 @@
 """Speech of any length into features at 25 Hz, on a fixed grid of windows."""
 
 import math
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import SpeechError
-from ..media.audio_file import resample
-from ..types import MOTION_RATE, Audio, OnProgress, SpeechFeatures
-from .windows import SAMPLE_RATE, WINDOW_SECONDS, SpeechEncoder, pad_windows
+from ..media.resampling import mixed, resampled
+from ..types import MOTION_RATE, OnProgress, Sound, SpeechFeatures
+from .windows import SAMPLE_RATE, WINDOW_SECONDS, SpeechEncoder
 
 CONTEXT_SECONDS = 1
 HOP_SECONDS = WINDOW_SECONDS - 2 * CONTEXT_SECONDS
 MINIMUM_SECONDS = 0.04
 _HOP_STEPS, _CONTEXT_STEPS = HOP_SECONDS * MOTION_RATE, CONTEXT_SECONDS * MOTION_RATE
+_CONTEXT, _HOP = CONTEXT_SECONDS * SAMPLE_RATE, HOP_SECONDS * SAMPLE_RATE
+_WINDOW = WINDOW_SECONDS * SAMPLE_RATE
 _BATCH = 4
 
 
@@ -23,11 +27,10 @@ def speech_steps(duration: float) -> int:
     return math.ceil(duration * MOTION_RATE - 1e-4)
 
 
-@torch.no_grad()
 def encode_speech(
-    encoder: SpeechEncoder, audio: Audio, on_progress: OnProgress | None = None
+    encoder: SpeechEncoder, sound: Sound, on_progress: OnProgress | None = None
 ) -> SpeechFeatures:
-    """What is said in `audio`: ceil(25 * seconds) steps, step i at i / 25 s.
+    """What is said in `sound`: ceil(25 * seconds) steps, step i at i / 25 s.
 
     Window w hears the samples from 8w - 1 to 8w + 9 s (zeros beyond the ends) and gives the steps
     from 8w to 8w + 8 s. A step therefore depends on nothing outside its window, and long audio
@@ -35,36 +38,81 @@ def encode_speech(
 
     Raises SpeechError for audio that is empty, not finite, or shorter than 40 ms.
     """
-    waveform = _checked(audio)
-    steps = speech_steps(audio.duration)
+    heard = [speech.features for speech in hear_speech(encoder, sound, on_progress)]
+    return SpeechFeatures(torch.cat(heard), encoder.id)
+
+
+def hear_speech(
+    encoder: SpeechEncoder, sound: Sound, on_progress: OnProgress | None = None
+) -> Generator[SpeechFeatures, None, None]:
+    """The same, up to 32 s at a time while the sound is read. Holds that much sound."""
+    _check_length(sound)
+    steps = speech_steps(sound.duration)
     windows = math.ceil(steps / _HOP_STEPS)
-    pieces: list[Float[Tensor, "t d"]] = []
-    for first in range(0, windows, _BATCH):
-        count = min(_BATCH, windows - first)
-        start = (first * HOP_SECONDS - CONTEXT_SECONDS) * SAMPLE_RATE
-        heard = pad_windows(
-            waveform, start, count, HOP_SECONDS * SAMPLE_RATE, WINDOW_SECONDS * SAMPLE_RATE
-        )
-        features = encoder(heard.to(encoder.device))
-        kept = features[:, _CONTEXT_STEPS : _CONTEXT_STEPS + _HOP_STEPS]
-        pieces.append(kept.flatten(0, 1).float().cpu())
+    done = 0
+    for heard in _batches(islice(_windows(_voice(sound)), windows)):
+        features = _features(encoder, heard)[: steps - done * _HOP_STEPS]
+        done += len(heard)
         if on_progress is not None:
-            on_progress(first + count, windows)
-    return SpeechFeatures(torch.cat(pieces)[:steps], encoder.id)
+            on_progress(done, windows)
+        yield SpeechFeatures(features, encoder.id)
 
 
-def _checked(audio: Audio) -> Float[Tensor, " n"]:
-    if len(audio.waveform) == 0:
-        raise SpeechError("the audio is empty: give speech of at least 40 ms")
-    if audio.duration < MINIMUM_SECONDS:
-        raise SpeechError(
-            f"the audio lasts {audio.duration * 1000:.1f} ms, one video frame at 25 fps lasts "
-            "40 ms: give speech of at least 40 ms"
-        )
-    if not torch.isfinite(audio.waveform).all():
+def check_sound(sound: Sound) -> None:
+    """SpeechError, before work is put into it, for sound that `encode_speech` would refuse."""
+    _check_length(sound)
+    for block in mixed(sound).blocks():
+        _check_finite(block)
+
+
+@torch.no_grad()
+def _features(encoder: SpeechEncoder, heard: Float[Tensor, "b n"]) -> Float[Tensor, "t d"]:
+    features = encoder(heard.to(encoder.device))
+    kept = features[:, _CONTEXT_STEPS : _CONTEXT_STEPS + _HOP_STEPS]
+    return kept.flatten(0, 1).float().cpu()
+
+
+def _batches(windows: Iterator[Float[Tensor, " n"]]) -> Iterator[Float[Tensor, "b n"]]:
+    while batch := list(islice(windows, _BATCH)):
+        yield torch.stack(batch)
+
+
+def _windows(blocks: Iterable[Float[Tensor, " _"]]) -> Iterator[Float[Tensor, " n"]]:
+    """Windows on the fixed grid; beyond the sound's ends zeros, without end."""
+    pieces, length = [torch.zeros(_CONTEXT)], _CONTEXT
+    for block in blocks:
+        pieces.append(block)
+        length += len(block)
+        while length >= _WINDOW:
+            held = torch.cat(pieces)
+            yield held[:_WINDOW]
+            pieces, length = [held[_HOP:]], length - _HOP
+    held = torch.cat(pieces)
+    while True:
+        yield nn.functional.pad(held, (0, _WINDOW - len(held)))
+        held = held[_HOP:]
+
+
+def _voice(sound: Sound) -> Iterator[Float[Tensor, " _"]]:
+    """One channel at SAMPLE_RATE."""
+    for block in resampled(mixed(sound), SAMPLE_RATE).blocks():
+        _check_finite(block)
+        yield block[0]
+
+
+def _check_finite(block: Float[Tensor, "1 _"]) -> None:
+    if not torch.isfinite(block).all():
         raise SpeechError(
             "the audio holds NaN or infinite samples: export it again, "
             "or take out the filter that made them"
         )
-    heard = Audio(audio.waveform, audio.sample_rate)  # the channels of its own are for files
-    return resample(heard, SAMPLE_RATE).waveform.detach().cpu().float()
+
+
+def _check_length(sound: Sound) -> None:
+    if sound.sample_count == 0:
+        raise SpeechError("the audio is empty: give speech of at least 40 ms")
+    if sound.duration < MINIMUM_SECONDS:
+        raise SpeechError(
+            f"the audio lasts {sound.duration * 1000:.1f} ms, one video frame at 25 fps lasts "
+            "40 ms: give speech of at least 40 ms"
+        )

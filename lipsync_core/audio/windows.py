@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -39,15 +38,3 @@ class SpeechEncoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, windows: Float[Tensor, "b n"]) -> Float[Tensor, "b t d"]:
         """Features at 25 Hz of windows of WINDOW_SECONDS of sound at SAMPLE_RATE."""
-
-
-def pad_windows(
-    waveform: Float[Tensor, " n"], start: int, count: int, hop: int, length: int
-) -> Float[Tensor, "count length"]:
-    """`count` windows of `length` samples, the first at `start` (may be negative), `hop` apart;
-    zeros beyond the ends."""
-    stop = start + (count - 1) * hop + length
-    inside = waveform[max(start, 0) : min(stop, len(waveform))]
-    left = max(-start, 0)
-    padded = nn.functional.pad(inside, (left, stop - start - left - len(inside)))
-    return rearrange(padded.unfold(0, length, hop), "count length -> count length")

@@ -6,7 +6,7 @@ from typing import get_args
 
 from ..errors import MediaError
 from ..face.choice import FaceChoice
-from ..media.audio_file import read_audio
+from ..media.audio_file import open_sound
 from ..media.file_clip import open_clip
 from ..media.fingerprint import named_fingerprint
 from ..media.fitting import FitPolicy
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> str:
     if arguments.out.suffix.lower() != ".mp4":
         raise MediaError(f"{arguments.out} is not an .mp4: name the output something.mp4")
-    clip, speech = open_clip(arguments.video), read_audio(arguments.audio)
+    clip, speech = open_clip(arguments.video), open_sound(arguments.audio)
     models = load_models(arguments.predictor, arguments.renderer)
     settings = LipSyncSettings(
         strength=arguments.strength,

@@ -1,4 +1,4 @@
-"""The sound of any file that FFmpeg reads, as one channel and as it is; and resampling."""
+"""The sound of any file that FFmpeg reads, block by block or whole; and resampling."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from ..errors import MediaError
-from ..types import Audio
+from ..types import SOUND_BLOCK, Audio, Sound
 from .opening import Source, reading, source_name
 
 if TYPE_CHECKING:
@@ -36,43 +36,85 @@ class SoundBlock:
         return self.start + self.samples.shape[1]
 
 
-def read_audio(path: Source) -> Audio:
+@dataclass(frozen=True)
+class SoundTrack:
+    """What can only be known of a track once it has been decoded."""
+
+    sample_rate: int
+    channel_count: int
+    """1 where the number changes."""
+    start: int
+    end: int
+    """The places of the first sample and after the last one."""
+
+
+class FileSound(Sound):
+    """A sound track, decoded anew each time it is read. Gaps in its time stamps are silence; where
+    blocks overlap, the earlier stands."""
+
+    def __init__(self, source: Source, track: SoundTrack, first: int, count: int):
+        """`count` samples from place `first` on, silence where the track has none."""
+        self._source, self._track = source, track
+        self._first, self._count = first, count
+        self.sample_rate = track.sample_rate
+
+    @property
+    def sample_count(self) -> int:
+        return self._count
+
+    @property
+    def channel_count(self) -> int:
+        return self._track.channel_count
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[Float[Tensor, "c _"]]:
+        place = self._first + start
+        end = self._first + min(self._count, self._count if stop is None else stop)
+        for block in sound_blocks(self._source):
+            if place >= end or block.start >= end:
+                break
+            yield from self._silence(block.start - place)
+            place = max(place, block.start)
+            samples = block.samples[:, place - block.start : end - block.start]
+            if samples.shape[1]:
+                if len(samples) != self.channel_count:
+                    samples = samples.mean(axis=0, keepdims=True)
+                yield torch.from_numpy(samples)
+                place += samples.shape[1]
+        yield from self._silence(end - place)
+
+    def _silence(self, count: int) -> Iterator[Float[Tensor, "c _"]]:
+        for start in range(0, count, SOUND_BLOCK):
+            yield torch.zeros(self.channel_count, min(SOUND_BLOCK, count - start))
+
+
+def open_sound(path: Source) -> FileSound:
     """The first sound track of an audio or video file, at the file's own rate; one channel where
     their number changes.
 
-    Begins with the track's first sample; gaps in its time stamps become silence. MediaError for
+    Begins with the track's first sample. Is decoded once to find out how long it is. MediaError for
     a file that cannot be read, has no sound, or has none that can be decoded.
     """
-    blocks = list(sound_blocks(path))
-    if not blocks:
+    track = _look_through(path)
+    if track is None:
         raise MediaError(f"{source_name(path)} holds no sound. Use a file with a sound track.")
-    first, rate = blocks[0].start, blocks[0].sample_rate
-    numbers = {len(block.samples) for block in blocks}
-    channels = numbers.pop() if len(numbers) == 1 else 1
-    samples = np.zeros((channels, max(block.end for block in blocks) - first), np.float32)
-    for block in blocks:
-        _lay(block, samples, first)
-    return _audio(torch.from_numpy(samples), rate)
+    return FileSound(path, track, track.start, track.end - track.start)
 
 
-def audio_between(source: Source, start: Fraction, duration: Fraction) -> Audio | None:
+def read_audio(path: Source) -> Audio:
+    """`open_sound`, all of it in memory."""
+    return open_sound(path).read()
+
+
+def sound_between(source: Source, start: Fraction, duration: Fraction) -> FileSound | None:
     """The first sound track of a file from `start`, seconds on the container's clock.
 
     Exactly `duration` seconds, with silence where the track has nothing; None without a track.
     """
-    first = count = rate = 0
-    samples = None
-    for block in sound_blocks(source):
-        rate = block.sample_rate
-        if samples is None:
-            first, count = round(start * rate), round(duration * rate)
-            samples = np.zeros((len(block.samples), count), np.float32)
-        if block.start >= first + count:
-            break
-        if len(block.samples) != len(samples):
-            samples = samples.mean(axis=0, keepdims=True)
-        _lay(block, samples, first)
-    return None if samples is None else _audio(torch.from_numpy(samples), rate)
+    track = _look_through(source, start + duration)
+    if track is None:
+        return None
+    rate = track.sample_rate
+    return FileSound(source, track, round(start * rate), round(duration * rate))
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:
@@ -80,7 +122,8 @@ def resample(audio: Audio, sample_rate: int) -> Audio:
     if audio.sample_rate == sample_rate or audio.waveform.numel() == 0:
         return replace(audio, sample_rate=sample_rate)
     if audio.channels is not None:
-        return _audio(_resampled(audio.channels, audio.sample_rate, sample_rate), sample_rate)
+        channels = _resampled(audio.channels, audio.sample_rate, sample_rate)
+        return Audio(channels.mean(dim=0), sample_rate, channels)
     return Audio(_resampled(audio.waveform, audio.sample_rate, sample_rate), sample_rate)
 
 
@@ -140,16 +183,17 @@ def _samples(frame: "av.AudioFrame") -> Float32[np.ndarray, "c n"]:
     return samples.astype(np.float32, copy=False)
 
 
-def _audio(channels: Float[Tensor, "c n"], sample_rate: int) -> Audio:
-    if len(channels) == 1:
-        return Audio(channels[0], sample_rate)
-    return Audio(channels.mean(dim=0), sample_rate, channels)
-
-
-def _lay(block: SoundBlock, samples: Float32[np.ndarray, "c n"], first: int) -> None:
-    """Puts what of `block` lies in `samples`, which begin at place `first`, into its place."""
-    start, length, count = block.start - first, block.samples.shape[1], samples.shape[1]
-    inside = block.samples[:, max(0, -start) : max(0, min(length, count - start))]
-    if len(inside) != len(samples):
-        inside = inside.mean(axis=0, keepdims=True)
-    samples[:, max(0, start) : max(0, start) + inside.shape[1]] = inside
+def _look_through(source: Source, until: Fraction | None = None) -> SoundTrack | None:
+    """A track as far as `until` seconds; None where nothing can be decoded."""
+    first, end, numbers = None, 0, set()
+    for block in sound_blocks(source):
+        if first is None:
+            first, end = block, block.end
+        elif until is not None and block.start >= round(until * block.sample_rate):
+            break
+        end = max(end, block.end)
+        numbers.add(len(block.samples))
+    if first is None:
+        return None
+    channel_count = numbers.pop() if len(numbers) == 1 else 1
+    return SoundTrack(first.sample_rate, channel_count, first.start, end)

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import MediaError
-from ..types import Audio, Clip
-from .audio_file import audio_between
+from ..types import Audio, Clip, Sound
+from .audio_file import sound_between
 from .colour import coding_of, orientation_of, rgb_pixels, store_unit_range
 from .decoding import PictureDecoder, index_pictures
 from .opening import Source, source_name
@@ -84,11 +84,16 @@ class FileClip(Clip):
         Read anew whenever nobody holds it any more. None for a silent file.
         """
         audio = self._audio() if self._audio else None
-        if audio is None:
-            begin = int(self._index.pts[0]) * self._index.time_base + self._first / self.fps
-            audio = audio_between(self._source, begin, self.frame_count / self.fps)
-            self._audio = ref(audio) if audio else None
+        sound = self.sound() if audio is None else None
+        if sound is not None:
+            audio = sound.read()
+            self._audio = ref(audio)
         return audio
+
+    def sound(self) -> Sound | None:
+        """The same with the file's channels, decoded anew each time it is read."""
+        begin = int(self._index.pts[0]) * self._index.time_base + self._first / self.fps
+        return sound_between(self._source, begin, self.frame_count / self.fps)
 
     def close(self) -> None:
         """Lets go of the file; reading on opens it again."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..types import Audio
+from ..types import Sound
 from .sound_encoding import SoundEncoder
 from .writing import not_written, part_of
 
@@ -19,7 +19,7 @@ def join_clips(
     path: Path,
     pieces: Sequence[Path],
     fps: Fraction,
-    audio: Audio | None = None,
+    audio: Sound | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Writes the pictures of `pieces` into one mp4 at `path`, with new sound.
@@ -51,7 +51,7 @@ def _join(
     joined: "av.container.OutputContainer",
     pieces: Sequence[Path],
     fps: Fraction,
-    audio: Audio | None,
+    audio: Sound | None,
 ) -> None:
     import av
 

@@ -1,12 +1,15 @@
 """Sound into an mp4, block by block as AAC."""
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from ..types import Audio
-from .audio_file import resample
+from ..types import Sound
+from .resampling import mixed, resampled
 
 if TYPE_CHECKING:
     import av.container
@@ -19,38 +22,34 @@ _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 
 class SoundEncoder:
     """One AAC stream of a container, fed as far as the pictures have come: mono, stereo or 5.1 as
-    the sound is, else mono."""
+    the sound is, else mono. The sound is read while it is written."""
 
-    def __init__(self, container: "av.container.OutputContainer", audio: Audio):
-        """Adds the stream; ValueError when the sound holds samples that are not finite."""
-        self._container, audio = container, encodable(audio)
-        rate = self._rate = audio.sample_rate
-        channels = audio.waveform[None] if audio.channels is None else audio.channels
-        known = len(channels) in _LAYOUTS
-        self._channels = channels if known else audio.waveform[None]
-        self._layout = _LAYOUTS[len(self._channels)]
+    def __init__(self, container: "av.container.OutputContainer", sound: Sound):
+        """Adds the stream."""
+        self._container, sound = container, encodable(sound)
+        rate = self._rate = sound.sample_rate
+        self._layout = _LAYOUTS[sound.channel_count]
         self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
         # The most AAC takes per block is 6144 bits for a channel: 6 bits a sample.
         most = {"mono": 160_000, "stereo": 256_000, "5.1": 512_000}[self._layout]
-        self._stream.bit_rate = min(most, 6 * rate * len(self._channels))
+        self._stream.bit_rate = min(most, 6 * rate * sound.channel_count)
         self._stream.codec_context.time_base = Fraction(1, rate)
-        self._written = 0
+        self._blocks = _of_length(sound.blocks(), _BLOCK)
+        self._written, self._count = 0, sound.sample_count
 
     def write(self, until: Fraction | None = None) -> None:
         """Encodes blocks that begin before `until` seconds; all that is left for None."""
         import av
 
-        rate = self._rate
-        while self._written < self._channels.shape[1]:
-            if until is not None and self._written >= until * rate:
+        while self._written < self._count:
+            if until is not None and self._written >= until * self._rate:
                 return
-            block = self._channels[:, self._written : self._written + _BLOCK]
-            samples = block.contiguous().numpy()
+            samples = next(self._blocks).contiguous().numpy()
             frame = av.AudioFrame.from_ndarray(samples, "fltp", self._layout)
-            frame.sample_rate = rate
-            frame.pts, frame.time_base = self._written, Fraction(1, rate)
+            frame.sample_rate = self._rate
+            frame.pts, frame.time_base = self._written, Fraction(1, self._rate)
             self._container.mux(self._stream.encode(frame))
-            self._written += block.shape[1]
+            self._written += samples.shape[1]
 
     def finish(self) -> None:
         """Encodes what is left, and what the encoder still holds."""
@@ -58,12 +57,32 @@ class SoundEncoder:
         self._container.mux(self._stream.encode(None))
 
 
-def encodable(audio: Audio) -> Audio:
-    """Finite float32 samples on the CPU, at a rate that AAC knows."""
-    rate = next((rate for rate in _RATES if rate >= audio.sample_rate), _RATES[-1])
-    audio = resample(audio, rate)
-    waveform = audio.waveform.detach().cpu().to(torch.float32)
-    if not bool(waveform.isfinite().all()):
+def check_encodable(sound: Sound) -> None:
+    """Reads all of a sound; ValueError when it holds samples that are not finite."""
+    if not all(bool(block.isfinite().all()) for block in sound.blocks()):
         raise ValueError("the sound holds samples that are not finite")
-    channels = audio.channels
-    return Audio(waveform, rate, None if channels is None else channels.detach().cpu().float())
+
+
+def encodable(sound: Sound) -> Sound:
+    """A view of `sound` with a number of channels and at a rate that AAC knows."""
+    rate = next((rate for rate in _RATES if rate >= sound.sample_rate), _RATES[-1])
+    return resampled(sound if sound.channel_count in _LAYOUTS else mixed(sound), rate)
+
+
+def _of_length(
+    blocks: Iterable[Float[Tensor, "c _"]], length: int
+) -> Iterator[Float[Tensor, "c n"]]:
+    """The same samples in blocks of `length`, the last one shorter."""
+    held: list[Tensor] = []
+    count = 0
+    for block in blocks:
+        held.append(block)
+        count += block.shape[1]
+        if count >= length:
+            *whole, rest = torch.cat(held, dim=1).split(length, dim=1)
+            if rest.shape[1] == length:
+                whole, rest = [*whole, rest], rest[:, :0]
+            yield from whole
+            held, count = [rest], rest.shape[1]
+    if count:
+        yield torch.cat(held, dim=1)

@@ -6,7 +6,7 @@ from math import isfinite
 from jaxtyping import Float
 from torch import Tensor
 
-from ..types import Audio, Clip
+from ..types import Audio, Clip, Sound
 
 
 def trim_clip(clip: Clip, start: float, duration: float | None = None) -> Clip:
@@ -41,7 +41,11 @@ class TrimmedClip(Clip):
 
     def audio(self) -> Audio | None:
         """The sound heard with these frames."""
-        whole = self._clip.audio()
+        sound = self.sound()
+        return None if sound is None else sound.read()
+
+    def sound(self) -> Sound | None:
+        whole = self._clip.sound()
         if whole is None:
             return None
         begin = round(self._first / self.fps * whole.sample_rate)

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import MediaError
-from ..types import Audio, PictureCoding
+from ..types import PictureCoding, Sound
 from .colour import video_frame
-from .sound_encoding import SoundEncoder, encodable
+from .sound_encoding import SoundEncoder, check_encodable
 
 if TYPE_CHECKING:
     import av.video.stream
@@ -34,7 +34,7 @@ def write_clip(
     fps: Fraction,
     height: int,
     width: int,
-    audio: Audio | None = None,
+    audio: Sound | None = None,
     tags: Mapping[str, str] | None = None,
     repeatable: bool = False,
     coding: PictureCoding = _USUAL,
@@ -73,7 +73,7 @@ class ClipWriter:
         fps: Fraction,
         height: int,
         width: int,
-        audio: Audio | None = None,
+        audio: Sound | None = None,
         tags: Mapping[str, str] | None = None,
         crf: int = 15,
         repeatable: bool = False,
@@ -86,7 +86,9 @@ class ClipWriter:
         self._path = path
         self._part = part_of(path)
         self._fps, self._height, self._width, self._crf = Fraction(fps), height, width, crf
-        self._audio = encodable(audio) if audio is not None else None
+        if audio is not None:
+            check_encodable(audio)
+        self._audio = audio
         self._tags = dict(tags or {})
         self._repeatable = repeatable
         self._coding = coding
