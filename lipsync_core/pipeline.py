@@ -3,8 +3,10 @@
     1  fit the clip to the speech, track the face, hear the speech, read the style, predict motion
     2  chunk by chunk: crop, render, composite
 
-Between the passes stay a few numbers per frame, never pictures, so memory does not grow with the
-video's length.
+Between the passes stay a few numbers per frame, never pictures, sound or speech features, so memory
+hardly grows with the video's length: 1.7 KB a frame, 25 MB for ten minutes. Those are the landmarks
+(924 bytes), where they are wanted (616), the way into the crop (48), the choice of references (52)
+and the lip motion (some 100).
 """
 
 from collections.abc import Iterable, Iterator

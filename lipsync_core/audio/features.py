@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Generator, Iterable, Iterator
-from itertools import islice
 
 import torch
 from jaxtyping import Float
@@ -19,7 +18,6 @@ MINIMUM_SECONDS = 0.04
 _HOP_STEPS, _CONTEXT_STEPS = HOP_SECONDS * MOTION_RATE, CONTEXT_SECONDS * MOTION_RATE
 _CONTEXT, _HOP = CONTEXT_SECONDS * SAMPLE_RATE, HOP_SECONDS * SAMPLE_RATE
 _WINDOW = WINDOW_SECONDS * SAMPLE_RATE
-_BATCH = 4
 
 
 def speech_steps(duration: float) -> int:
@@ -45,16 +43,14 @@ def encode_speech(
 def hear_speech(
     encoder: SpeechEncoder, sound: Sound, on_progress: OnProgress | None = None
 ) -> Generator[SpeechFeatures, None, None]:
-    """The same, up to 32 s at a time while the sound is read. Holds that much sound."""
+    """The same while the sound is read, 8 s at a time. Holds one window of it."""
     _check_length(sound)
     steps = speech_steps(sound.duration)
-    windows = math.ceil(steps / _HOP_STEPS)
-    done = 0
-    for heard in _batches(islice(_windows(_voice(sound)), windows)):
-        features = _features(encoder, heard)[: steps - done * _HOP_STEPS]
-        done += len(heard)
+    starts = range(0, steps, _HOP_STEPS)
+    for number, (start, window) in enumerate(zip(starts, _windows(_voice(sound)), strict=False), 1):
+        features = window_features(encoder, window)[: steps - start]
         if on_progress is not None:
-            on_progress(done, windows)
+            on_progress(number, len(starts))
         yield SpeechFeatures(features, encoder.id)
 
 
@@ -66,15 +62,10 @@ def check_sound(sound: Sound) -> None:
 
 
 @torch.no_grad()
-def _features(encoder: SpeechEncoder, heard: Float[Tensor, "b n"]) -> Float[Tensor, "t d"]:
-    features = encoder(heard.to(encoder.device))
-    kept = features[:, _CONTEXT_STEPS : _CONTEXT_STEPS + _HOP_STEPS]
-    return kept.flatten(0, 1).float().cpu()
-
-
-def _batches(windows: Iterator[Float[Tensor, " n"]]) -> Iterator[Float[Tensor, "b n"]]:
-    while batch := list(islice(windows, _BATCH)):
-        yield torch.stack(batch)
+def window_features(encoder: SpeechEncoder, window: Float[Tensor, " n"]) -> Float[Tensor, "t d"]:
+    """The features of one window that are kept: those that have context around them."""
+    features = encoder(window[None].to(encoder.device))[0].float().cpu()
+    return features[_CONTEXT_STEPS : _CONTEXT_STEPS + _HOP_STEPS].clone()
 
 
 def _windows(blocks: Iterable[Float[Tensor, " _"]]) -> Iterator[Float[Tensor, " n"]]:

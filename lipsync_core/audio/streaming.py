@@ -8,14 +8,20 @@ from torch import Tensor, nn
 
 from ..errors import SpeechError
 from ..types import MOTION_RATE, SpeechFeatures
-from .features import CONTEXT_SECONDS, HOP_SECONDS, MINIMUM_SECONDS, speech_steps
+from .features import (
+    CONTEXT_SECONDS,
+    HOP_SECONDS,
+    MINIMUM_SECONDS,
+    speech_steps,
+    window_features,
+)
 from .windows import SAMPLE_RATE, WINDOW_SECONDS, SpeechEncoder
 
 LOOK_AHEAD_SECONDS = HOP_SECONDS + CONTEXT_SECONDS
 """How much sound must follow the beginning of a step, at most, before its features are known: the
 first step of a window waits for the whole window, the last one only for the context after it."""
 LOOK_AHEAD_STEPS = LOOK_AHEAD_SECONDS * MOTION_RATE
-_CONTEXT_STEPS, _HOP_STEPS = CONTEXT_SECONDS * MOTION_RATE, HOP_SECONDS * MOTION_RATE
+_HOP_STEPS = HOP_SECONDS * MOTION_RATE
 _CONTEXT, _HOP = CONTEXT_SECONDS * SAMPLE_RATE, HOP_SECONDS * SAMPLE_RATE
 _WINDOW = WINDOW_SECONDS * SAMPLE_RATE
 
@@ -39,7 +45,7 @@ def stream_speech(
         for piece in block.detach().split(_WINDOW):
             held = torch.cat([held, piece.cpu().float()])
             while len(held) >= _WINDOW:
-                yield SpeechFeatures(_steps(encoder, held[:_WINDOW]), encoder.id)
+                yield SpeechFeatures(window_features(encoder, held[:_WINDOW]), encoder.id)
                 held, given = held[_HOP:].clone(), given + _HOP_STEPS
     if heard < MINIMUM_SECONDS * SAMPLE_RATE:
         raise SpeechError(
@@ -48,15 +54,8 @@ def stream_speech(
     steps = speech_steps(heard / SAMPLE_RATE)
     while given < steps:
         window = nn.functional.pad(held, (0, _WINDOW - len(held)))
-        yield SpeechFeatures(_steps(encoder, window)[: steps - given], encoder.id)
+        yield SpeechFeatures(window_features(encoder, window)[: steps - given], encoder.id)
         held, given = held[_HOP:], given + _HOP_STEPS
-
-
-@torch.no_grad()
-def _steps(encoder: SpeechEncoder, window: Float[Tensor, " n"]) -> Float[Tensor, "t d"]:
-    """The features of one window that are kept: those that have context around them."""
-    features = encoder(window[None].to(encoder.device))[0].float().cpu()
-    return features[_CONTEXT_STEPS : _CONTEXT_STEPS + _HOP_STEPS].clone()
 
 
 def _check_finite(block: Float[Tensor, " n"], heard: int) -> None:

@@ -16,6 +16,8 @@ LOWER = 0.5
 """The part of them that says how the shape depends on the opening."""
 LEAST = 10
 """Frames that are used at least."""
+MOST = 4096
+"""Frames that are used at most, evenly spread: more would say the same and fill memory."""
 ROUNDS = 4
 """Of weighing frames by how well they agree with the others."""
 
@@ -31,7 +33,10 @@ def neutral_shape(
     how much the shape of one person varies between pieces of 3 s, .016 to .008 eye distances per
     point. Only frontal frames count if there are enough. At least one frame must be visible.
     """
-    pose = canonicalise(landmarks[visible])
+    seen = visible.nonzero()[:, 0]
+    if len(seen) > MOST:
+        seen = seen[torch.linspace(0, len(seen) - 1, MOST).round().long()]
+    pose = canonicalise(landmarks[seen])
     yaw = pose.yaw.abs()
     enough = min(len(yaw), max(LEAST, round(LOWEST * len(yaw))))
     frontal = yaw <= max(FRONTAL, float(yaw.sort().values[enough - 1]))

@@ -34,12 +34,12 @@ def bridge(
         if not len(known):
             everywhere = seen.nonzero()[:, 0]
             known = everywhere[(everywhere - shot.start).abs().argmin()][None]
-        frames = torch.arange(shot.start, shot.stop)
+        frames = (~seen[shot]).nonzero()[:, 0] + shot.start
         after = torch.searchsorted(known, frames).clamp(max=len(known) - 1)
         before = torch.where(known[after] > frames, after - 1, after).clamp(min=0)
         first, last = known[before], known[after]
         part = ((frames - first) / (last - first).clamp(min=1)).clamp(0, 1)
-        bridged[shot] = torch.lerp(
+        bridged[frames] = torch.lerp(
             values[first], values[last], part.to(values).reshape(-1, *[1] * (values.ndim - 1))
         )
     return bridged

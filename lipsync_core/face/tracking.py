@@ -32,6 +32,7 @@ MIN_INSIDE = 0.8
 """Part of the landmarks that must lie inside the frame, beside all of the lips."""
 CHUNK_BYTES = 32 * 2**20
 """Of frames that are read at once."""
+_PART = 1024
 
 LARGEST = FaceChoice()
 
@@ -159,7 +160,8 @@ def _turned_away(
 ) -> Bool[Tensor, " t"]:
     """Where the face is turned from the camera too far to be re-made; of no meaning where it was
     not found."""
-    yaw = canonicalise(landmarks).yaw.abs().tolist()
+    parts = landmarks.split(_PART)  # float64 for some frames at a time
+    yaw = torch.cat([canonicalise(part).yaw for part in parts]).abs().tolist()
     away = torch.zeros(len(found), dtype=torch.bool)
     state = False
     for frame in range(len(found)):

@@ -1,21 +1,24 @@
 """From a tracked face to lip motion and back: head pose out, the person's neutral out, 25 Hz."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..canonical_pose import Similarity, canonicalise, fit_similarity
+from ..canonical_pose import Similarity, fit_similarity
 from ..landmarks import MOVING, STABLE, canonical, tracked
 from ..types import MOTION_RATE, FaceTrack, LipMotion
 from .basis import LipMotionBasis
 
+_PART = 1024
+
 
 def measure_lip_motion(track: FaceTrack, basis: LipMotionBasis) -> LipMotion:
     """How the tracked lips and jaw move: steps where the face is not seen are not valid."""
-    displacement, valid = canonical_motion(track)
-    return LipMotion(basis.project(displacement), valid, basis.id)
+    projected = torch.cat([basis.project(part.float()) for part in _displacements(track)])
+    return LipMotion(*_resample(projected, track.visible, track.fps, track.cuts), basis.id)
 
 
 def canonical_motion(
@@ -23,10 +26,8 @@ def canonical_motion(
 ) -> tuple[Float[Tensor, "steps points 3"], Bool[Tensor, " steps"]]:
     """The MOVING landmarks minus the person's neutral in the canonical face, eye distances, at
     25 Hz, and where they were seen."""
-    landmarks = _without_pose(track)(track.landmarks.double())
-    moving = tracked(MOVING)
-    displacement = landmarks[:, moving] - track.neutral.to(landmarks)[moving]
-    return _resample(displacement.float(), track.visible, track.fps, track.cuts)
+    displacement = torch.cat([part.float() for part in _displacements(track)])
+    return _resample(displacement, track.visible, track.fps, track.cuts)
 
 
 def posed_landmarks(
@@ -35,13 +36,28 @@ def posed_landmarks(
     """The track's landmarks, frame pixels, with lips and jaw where `displacement` of its frames
     has them: the MOVING landmarks minus neutral in the canonical face, eye distances."""
     pose, moving = _without_pose(track), tracked(MOVING)
-    wanted = track.neutral.to(displacement)[moving] + displacement
-    turned = torch.einsum(
-        "tji,tkj->tki", pose.rotation, wanted.double() - pose.translation[:, None]
-    )
     landmarks = track.landmarks.clone()
-    landmarks[:, moving] = (turned / pose.scale[:, None, None]).to(landmarks)
+    for part in _parts(track):
+        wanted = track.neutral.to(displacement)[moving] + displacement[part]
+        turned = torch.einsum(
+            "tji,tkj->tki", pose.rotation[part], wanted.double() - pose.translation[part, None]
+        )
+        landmarks[part, moving] = (turned / pose.scale[part, None, None]).to(landmarks)
     return landmarks
+
+
+def _displacements(track: FaceTrack) -> Iterator[Float[Tensor, "_ points 3"]]:
+    """The MOVING landmarks minus neutral in the canonical face, part by part; float64."""
+    pose, moving = _without_pose(track), tracked(MOVING)
+    for part in _parts(track):
+        without = Similarity(pose.scale[part], pose.rotation[part], pose.translation[part])
+        yield without(track.landmarks[part, moving].double()) - track.neutral.double()[moving]
+
+
+def _parts(track: FaceTrack) -> Iterator[slice]:
+    """A few frames at a time: what is worked out of them takes many times their room."""
+    for start in range(0, len(track.landmarks), _PART):
+        yield slice(start, start + _PART)
 
 
 def _without_pose(track: FaceTrack) -> Similarity:
@@ -50,20 +66,20 @@ def _without_pose(track: FaceTrack) -> Similarity:
     The canonical face's brows and nose are not this person's, and the misfit would change with
     the pose; the person's own shape, as the first pass finds it, has none.
     """
-    landmarks, stable = track.landmarks.double(), tracked(STABLE)
+    landmarks = track.landmarks[:, tracked(STABLE)]
     if not track.visible.any():
-        return fit_similarity(landmarks[:, stable], canonical(STABLE))
-    canonical_landmarks = canonicalise(landmarks).landmarks
-    own_shape = canonical_landmarks[track.visible][:, stable].median(dim=0).values
-    return fit_similarity(landmarks[:, stable], own_shape)
+        return fit_similarity(landmarks, canonical(STABLE))
+    seen = landmarks[track.visible]
+    own_shape = fit_similarity(seen, canonical(STABLE))(seen.double()).median(dim=0).values
+    return fit_similarity(landmarks, own_shape)
 
 
 def _resample(
-    values: Float[Tensor, "t points 3"],
+    values: Float[Tensor, "t ..."],
     visible: Bool[Tensor, " t"],
     fps: Fraction,
     cuts: tuple[int, ...],
-) -> tuple[Float[Tensor, "steps points 3"], Bool[Tensor, " steps"]]:
+) -> tuple[Float[Tensor, "steps ..."], Bool[Tensor, " steps"]]:
     """Linear interpolation at i / 25 s; the last frame is held to the clip's end.
 
     Exact fractions, because a float would put i / 25 s just beside the frame shown then.
@@ -76,6 +92,6 @@ def _resample(
     # Nothing is mixed across a cut: the nearer frame stands.
     across = torch.isin(after, torch.tensor(cuts, dtype=after.dtype)) & (weight > 0)
     weight = torch.where(across, weight.round(), weight)
-    mixed = torch.lerp(values[before], values[after], weight[:, None, None])
+    mixed = torch.lerp(values[before], values[after], weight.view(-1, *[1] * (values.ndim - 1)))
     valid = (visible[before] | (weight == 1)) & (visible[after] | (weight == 0))
     return mixed, valid
