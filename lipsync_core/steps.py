@@ -55,7 +55,7 @@ def sample_latents(
     for span in spans(clip, drawn):
         crops = read_crops(clip, track, span)
         looked = references.of(span)
-        start = placed(looked) if renderer.config.places_references else None
+        start = placed(looked, crops) if renderer.config.places_references else None
         sampled = sample_lip_latents(
             renderer,
             crops,

@@ -19,7 +19,7 @@ from lipsync_core.__main__ import main
 from lipsync_core.evaluation.clips import EvaluationClip
 from lipsync_core.evaluation.feature_distances import JudgingNetworks
 from lipsync_core.evaluation.renderer_clips import LookedAt, RendererClip, laid_over, middle
-from lipsync_core.evaluation.renderer_controls import painted_crops
+from lipsync_core.evaluation.renderer_controls import PARTS, painted_crops
 from lipsync_core.evaluation.renderer_copies import (
     copy_mouths,
     nearest_frames,
@@ -294,6 +294,9 @@ def test_controls_change_what_they_should_and_nothing_else(told):
         for subject in ("swapped motion", "no motion", "another person", "another seed"):
             assert figure(told, "renderer controls", name, subject) > 0, (name, subject)
     assert figure(told, "renderer controls", "opening r", "the other clip") < 0.9
+    for part in PARTS:
+        assert figure(told, "renderer controls", "mouth changed", part) > 0
+        assert math.isfinite(figure(told, "renderer controls", CROP_PSNR, part))
 
 
 def test_who_was_looked_at_is_told_and_a_person_alone_looks_at_itself(told):

@@ -179,10 +179,10 @@ def test_motion_of_an_extended_basis_is_understood_as_far_as_known(renderer, cro
 
 def test_drawing_begins_from_the_nearest_references_in_place(renderer, crops, references):
     """In place: a mouth of the pool, bent to where the wanted one is."""
-    start = placed(references)
+    start = placed(references, crops)
     assert start.shape == crops.shape and start.min() >= 0 and start.max() <= 1
     few = slice(3, 6)
-    assert torch.allclose(placed(references.of(few)), start[few], atol=1e-5)
+    assert torch.allclose(placed(references.of(few), crops[few]), start[few], atol=1e-5)
     assert references.placement is not None
     there = references.placement.found[references.choice[:, 0]]
     still = replace(
@@ -193,8 +193,8 @@ def test_drawing_begins_from_the_nearest_references_in_place(renderer, crops, re
         placement=replace(references.placement, wanted=there),
     )
     nearest = references.placement.crops[still.choice[:, 0]]
-    assert (placed(still) - nearest).abs().max() < 0.01
-    assert (start - nearest).abs().mean() > (placed(still) - nearest).abs().mean()
+    assert (placed(still, nearest) - nearest).abs().max() < 0.01
+    assert (start - nearest).abs().mean() > (placed(still, nearest) - nearest).abs().mean()
     moved = replace(references, placement=replace(references.placement, wanted=there + 0.03))
     drawn = [render_lips(renderer, crops, motion(), times(), r) for r in (references, moved)]
     assert not torch.equal(*drawn)

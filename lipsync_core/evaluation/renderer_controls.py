@@ -5,9 +5,11 @@ no motion        the person's rest all along: the mouth must be still
 another person   references of somebody else: the face must move towards them
 another seed     other noise: another picture, however little
 painted mouth    what the mask hides painted green first: nothing may change at all
+no modulation, no attention, no drawing    a part of the network switched off
 """
 
 import math
+from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -34,12 +36,19 @@ from .renderer_clips import (
     track_part,
 )
 from .renderer_networks import FaceJudge
-from .renderer_pictures import put_back, write_crops
+from .renderer_parts import without_attention, without_drawing, without_modulation
+from .renderer_pictures import crop_figures, put_back, write_crops
 from .results import Measure
 from .seen_clips import SeenClip
 
 AS_GIVEN, SWAPPED, OTHER_CLIP, STILL = "as given", "swapped motion", "the other clip", "no motion"
 STRANGER, RESEEDED, PAINTED = "another person", "another seed", "painted mouth"
+PARTS = {
+    "no modulation": without_modulation,
+    "no attention": without_attention,
+    "no drawing": without_drawing,
+}
+"""Subject -> the renderer without that part."""
 MEANINGS = {
     AS_GIVEN: "one step, as in the table above",
     SWAPPED: "driven by the true motion of that of the next three clips which is least like it",
@@ -48,6 +57,9 @@ MEANINGS = {
     STRANGER: "references out of another person's clip",
     RESEEDED: "other noise",
     PAINTED: "everything that is made anew painted green before it is hidden",
+    "no modulation": "lip motion modulates no convolution",
+    "no attention": "references are not looked at but where they are brought into place",
+    "no drawing": "references in place as they are: the network changes nothing",
 }
 OWN_R, OTHER_R = "opening r", "opening r to the other clip"
 OTHER_IDENTITY = "identity distance to the other person"
@@ -102,7 +114,19 @@ class Controls:
         found[RESEEDED] = self._changes(reseeded)
         painted = painted_crops(self._bench.models.renderer, self._work.crops[self._picked])
         found[PAINTED] = self._changes(self._render(self._looked, crops=painted))
+        self._switch_off(found)
         return found
+
+    def _switch_off(self, found: dict[str, dict[str, float]]) -> None:
+        found[AS_GIVEN] |= self._crop_figures(self._given[self._picked])
+        for subject, without in PARTS.items():
+            crops = self._render(self._looked, renderer=without(self._bench.models.renderer))
+            found[subject] = self._changes(crops) | self._crop_figures(crops)
+
+    def _crop_figures(self, crops: Float[Tensor, "n s s 3"]) -> dict[str, float]:
+        """Of the picked frames."""
+        real = self._work.crops[self._picked]
+        return crop_figures(crops, real, self._work.track, self._picked)
 
     def _swap_motion(self, found: dict[str, dict[str, float]], output: Talking) -> None:
         other = self._least_alike()
@@ -181,10 +205,12 @@ class Controls:
         *,
         crops: Float[Tensor, "n s s 3"] | None = None,
         seed: int | None = None,
+        renderer: LipRenderer | None = None,
     ) -> Float[Tensor, "n s s 3"]:
         """The picked frames, one step, with the true motion."""
+        models = self._bench.models
         return render(
-            self._bench.models,
+            models if renderer is None else replace(models, renderer=renderer),
             self._work,
             self._work.seen.motion,
             looked,

@@ -41,13 +41,20 @@ MOTION_FIGURES = (
 
 
 def crop_figures(
-    ours: Float[Tensor, "t s s 3"], real: Float[Tensor, "t s s 3"], track: FaceTrack
+    ours: Float[Tensor, "t s s 3"],
+    real: Float[Tensor, "t s s 3"],
+    track: FaceTrack,
+    frames: slice = slice(None),
 ) -> dict[str, float]:
-    """PSNR (mean over frames) and gradient energy (of sums) in the box of the real mouth."""
+    """PSNR (mean over frames) and gradient energy (of sums) in the box of the real mouth.
+
+    The crops are of those `frames` of the track.
+    """
     meter = _BoxMeter()
-    for index, lips in enumerate(lips_in_crop(track)):
-        if track.visible[index]:
-            meter.add(ours[index], real[index], lips)
+    seen = zip(ours, real, lips_in_crop(track)[frames], track.visible[frames], strict=True)
+    for our_crop, real_crop, lips, visible in seen:
+        if visible:
+            meter.add(our_crop, real_crop, lips)
     return {CROP_PSNR: meter.psnr, CROP_SHARPNESS: meter.sharpness}
 
 

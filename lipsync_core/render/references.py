@@ -18,20 +18,15 @@ from torch.nn import functional
 from ..errors import NoFaceError
 from ..landmarks import STABLE, tracked
 from ..types import FaceTrack
+from .placement import Placement, in_light_of, place
 from .precision import autocast
 from .renderer import LipRenderer, network_crops
-from .thin_plate import bend
 
 POOL = 48
 """Frames of a clip, at most, that are references for its target frames."""
-PER_FRAME = 4
+PER_FRAME = 8
 """References that each target frame looks at."""
 MOST_PER_FRAME = 8
-PLACED = 2
-"""Of the nearest references, how many are bent into place for a frame and mixed: one alone would
-make teeth and skin jump where another one becomes the nearest."""
-PLACED_NEARNESS = 300.0
-"""Per squared eye distance: how soon the second counts less than the first."""
 DISTANCE = 30
 """Frames between a target and its references in the same clip, where the clip is long enough."""
 POSE_WINDOW = 25
@@ -55,18 +50,6 @@ class ReferenceChoice:
     """How the lips stand in `frames`."""
     distance: Float[Tensor, "t n"]
     """From the wanted mouth and pose to the chosen ones, see `mouth_distance`."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """What brings references into place. Points are TRACKED landmarks, fractions of the crop."""
-
-    crops: Float[Tensor, "p s s 3"]
-    """The pool."""
-    found: Float[Tensor, "p k 2"]
-    """Where the points are in it."""
-    wanted: Float[Tensor, "t k 2"]
-    """Where each target frame is to have them."""
 
 
 @dataclass(frozen=True)
@@ -162,20 +145,19 @@ def encode_references(
     return References(features, *chosen, placement)
 
 
-def placed(references: References) -> Float[Tensor, "t s s 3"]:
-    """For every target frame the nearest of its references, bent until their lips lie where they
-    are wanted. Raises ValueError where it is not known where that is."""
+def placed(references: References, crops: Float[Tensor, "t s s 3"]) -> Float[Tensor, "t s s 3"]:
+    """What drawing begins from: for every target frame, whose own crop is in `crops`, its
+    references with their lips brought to where they are wanted, in the frame's light.
+
+    Raises ValueError where it is not known where lips lie.
+    """
     placement = references.placement
     if placement is None:
         raise ValueError("this renderer needs to know where lips are in references and wanted")
-    far = references.distance.square().masked_fill(~references.usable, torch.inf)[:, :PLACED]
-    shares = (-PLACED_NEARNESS * far).softmax(1)
-    chosen = references.choice[:, :PLACED]
-    pictures = rearrange(placement.crops[chosen], "t n h w c -> (t n) c h w")
-    found = rearrange(placement.found[chosen], "t n k two -> (t n) k two")
-    wanted = placement.wanted.repeat_interleave(chosen.shape[1], 0)
-    bent = rearrange(bend(pictures, found, wanted), "(t n) c h w -> t n h w c", t=len(chosen))
-    return torch.einsum("tn,tnhwc->thwc", shares.to(bent), bent)
+    pool, targets = (rearrange(x, "b h w c -> b c h w") for x in (placement.crops, crops))
+    far = references.distance.masked_fill(~references.usable, torch.inf)
+    pictures = place(pool, references.choice, far, placement.found, placement.wanted)
+    return rearrange(in_light_of(targets, pictures), "t c h w -> t h w c")
 
 
 def mouth_distance(

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..errors import ModelError
 from ..types import LipMotion, OnProgress
+from .blur import blurred
 from .motion_windows import motion_windows
 from .precision import autocast
 from .references import References, placed
@@ -48,7 +49,7 @@ def render_lips(
     than the renderer's, ValueError when crops have another size or lengths differ.
     """
     _check(renderer, crops, times, references)
-    start = placed(references) if renderer.config.places_references else None
+    start = placed(references, crops) if renderer.config.places_references else None
     chosen = {"seed": seed, "steps": steps, "on_progress": on_progress}
     latents = sample_lip_latents(renderer, crops, motion, times, references, start=start, **chosen)
     return decode_lip_latents(renderer, latents, crops, start)
@@ -69,9 +70,9 @@ def sample_lip_latents(
 ) -> Float[Tensor, "t c h w"]:
     """Latents of the windows of `crops` (3/4 of the crop's side) with the lips of `motion`.
 
-    `start` is what `placed` makes of `references`, if it is known already; renderers that do not
-    place references make no use of it. Every frame starts from the same noise, drawn from `seed`.
-    Returned on the crops' device; errors as `render_lips`.
+    `start` is what `placed` makes of `references` for `crops`, if it is known already; renderers
+    that do not place references make no use of it. Every frame starts from the same noise, drawn
+    from `seed`. Returned on the crops' device; errors as `render_lips`.
     """
     config = renderer.config
     motion = _understood(motion, renderer)
@@ -88,7 +89,7 @@ def sample_lip_latents(
         choice = looked.choice.to(renderer.device)
         begin = None
         if config.places_references:
-            pictured = placed(looked) if start is None else start[frames]
+            pictured = placed(looked, crops[frames]) if start is None else start[frames]
             begin = network_crops(pictured).to(renderer.device)
         with autocast(renderer.device):
             condition = Conditioning(
@@ -142,18 +143,7 @@ def _detailed(
     begun = network_crops(start).to(renderer.device)
     with autocast(renderer.device):
         decoded = renderer.decode(renderer.encode(begun)).float()
-    return window(begun) + _blurred(pictures - decoded, TONES * renderer.config.crop_size)
-
-
-def _blurred(x: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, "b c h w"]:
-    """By a Gaussian, columns and rows one after the other; the border repeats outwards."""
-    reach = round(3 * sigma)
-    place = torch.arange(-reach, reach + 1, device=x.device) / sigma
-    weights = torch.exp(-0.5 * place.square())
-    weights = (weights / weights.sum()).expand(x.shape[1], 1, 1, -1)
-    x = functional.pad(x, (reach,) * 4, mode="replicate")
-    x = functional.conv2d(x, weights, groups=x.shape[1])
-    return functional.conv2d(x, weights.mT, groups=x.shape[1])
+    return window(begun) + blurred(pictures - decoded, TONES * renderer.config.crop_size)
 
 
 def feathered_mask(renderer: LipRenderer) -> Float[Tensor, "1 1 s s"]:

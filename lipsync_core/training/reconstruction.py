@@ -1,4 +1,4 @@
-"""How far a picture is from the one it should be, in pixels, edges and contrast."""
+"""How far a picture is from the one it should be, in pixels, edges, contrast and tones."""
 
 from dataclasses import dataclass
 
@@ -17,6 +17,8 @@ class ReconstructionWeights:
     contrast: float = 0.25
     """Of the difference of local standard deviations: what blur lowers even where it is in doubt
     which way an edge runs."""
+    tones: float = 0.0
+    """Of the mean error of 8 x 8 pixels: all that counts where details come from elsewhere."""
 
 
 def reconstruction_loss(
@@ -25,16 +27,18 @@ def reconstruction_loss(
     weights: Float[Tensor, "b 1 h w"],
     terms: ReconstructionWeights,
 ) -> tuple[Float[Tensor, ""], dict[str, float]]:
-    """Charbonnier, gradient and contrast errors of images in [-1, 1]: the sum, and each."""
+    """Charbonnier, gradient, contrast and tone errors of images in [-1, 1]: the sum, and each."""
     error = images - target
     pixel = (_charbonnier(error) * weights).mean()
     coarse = functional.avg_pool2d(error, 2)
     gradient = _gradient(error, weights) + 2 * _gradient(coarse, weights[..., ::2, ::2])
     difference = _local_deviation(images) - _local_deviation(target)
     contrast = (difference.abs() * functional.avg_pool2d(weights, 5, stride=2)).mean()
-    loss = pixel + terms.gradient * gradient + terms.contrast * contrast
+    area, stands = functional.avg_pool2d(error, 8, 4), functional.avg_pool2d(weights, 8, 4)
+    tones = (_charbonnier(area) * stands).mean()
+    loss = pixel + terms.gradient * gradient + terms.contrast * contrast + terms.tones * tones
     figures = {"pixel": pixel.item(), "gradient_error": gradient.item()}
-    return loss, figures | {"contrast": contrast.item()}
+    return loss, figures | {"contrast": contrast.item(), "tones": tones.item()}
 
 
 def _charbonnier(x: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from ..motion.basis import LipMotionBasis
 from ..render.motion_windows import motion_windows
+from ..render.placement import in_light_of, place
 from ..render.references import mouth_distance
-from ..render.thin_plate import bend
 from ..types import MOTION_RATE
 from .augmentation import (
     change_colours,
@@ -24,6 +24,7 @@ from .augmentation import (
     face_shapes,
     random_similarities,
     skin_textures,
+    smooth_fields,
     warp,
 )
 from .crops import CropClip, clip_weights, network_images, read_crop_clips, resized
@@ -65,6 +66,8 @@ class SceneRecipe:
     side. At inference they stand almost exactly: what is too loose here is copied as blur."""
     misplaced: float = 0.004
     """How far points of references in place are off, as a standard deviation in crop sides."""
+    relit: float = 0.0
+    """Share of the scenes whose references stand in another light, as other clips do."""
     degraded: float = 0.1
     """Share of the scenes that are seen softly."""
 
@@ -83,7 +86,8 @@ class RenderedBatch:
     distance: Float[Tensor, "b n"]
     """See `render.references.mouth_distance`."""
     placed: Float[Tensor, "b 3 s s"]
-    """The nearest usable reference of each target, its lips brought into place."""
+    """The usable references of each target, their lips brought into place, see
+    `render.references.placed`."""
     frames: int
     """Targets per scene; those of one scene stand together."""
 
@@ -154,11 +158,11 @@ class RenderedClips:
         usable = torch.rand(len(crops), recipe.references, generator=generator)
         usable = usable < recipe.usable_share
         usable[:, 0] = True
-        nearest = distance.masked_fill(~usable, torch.inf).argmin(1, keepdim=True)
-        nearest = choice.gather(1, nearest)[:, 0]
+        far = distance.masked_fill(~usable, torch.inf)
         wanted = wanted + recipe.misplaced * torch.randn(wanted.shape, generator=generator)
-        placed = bend(references[nearest], found[nearest], wanted)
+        placed = place(references, choice, far, found, wanted)
         crops, references, placed = _augmented(crops, references, placed, recipe, generator)
+        placed = in_light_of(crops, placed)
         return RenderedBatch(
             crops=2 * crops - 1,
             motion=motion,
@@ -293,6 +297,7 @@ def _augmented(
         change_colours(x, *colour_changes(len(x), generator, 0.2 * recipe.recoloured))
         for x in (references, placed)
     )
+    references, placed = _relit((references, placed), recipe, generator)
     soft = torch.rand(recipe.scenes, generator=generator) < recipe.degraded
     size = 0.45 + 0.45 * torch.rand((), generator=generator).item()
     crops, references, placed = (
@@ -323,6 +328,22 @@ def _reshaped(
             )
             pictures[part] = (pictures[part] * skin).clamp(0, 1)
     return sets
+
+
+def _relit(
+    sets: tuple[Tensor, ...], recipe: SceneRecipe, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Pictures of some scenes in another light: one smooth factor per scene and colour."""
+    chosen = torch.rand(recipe.scenes, generator=generator) < recipe.relit
+    if not chosen.any():
+        return sets
+    size = sets[0].shape[-1]
+    light = smooth_fields(recipe.scenes, 1, 2, size, generator) * 0.25
+    tint = 0.06 * torch.randn(recipe.scenes, 3, 1, 1, generator=generator)
+    factors = torch.exp((light + tint) * chosen[:, None, None, None])
+    return tuple(
+        (x * factors.repeat_interleave(len(x) // recipe.scenes, 0)).clamp(0, 1) for x in sets
+    )
 
 
 def _pick(numbers: Tensor, count: int, generator: torch.Generator) -> Tensor:
