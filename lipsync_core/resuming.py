@@ -64,5 +64,6 @@ def pieces(work: LipSync) -> Iterator[range]:
         yield range(start, min(start + length, work.clip.frame_count))
 
 
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+def _bytes(tensor: Tensor) -> memoryview:
+    """Of the tensor itself, where it lies on the CPU in one piece."""
+    return memoryview(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())

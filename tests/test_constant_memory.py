@@ -1,4 +1,4 @@
-"""What is held while a long video is re-spoken: a few numbers per frame and nothing of the sound."""
+"""What is held while a long video is re-spoken: numbers of each frame, nothing of the sound."""
 
 import gc
 from collections.abc import Iterator
