@@ -52,8 +52,9 @@ def crop_faces(
 ) -> Float[Tensor, "t s s 3"]:
     """Aligned crops of `crop_size`, for which `frame_to_crop` was made; [0, 1] stays [0, 1].
 
-    Linear interpolation; what lies outside the frame repeats its border. Frames that shrink on
-    the way are blurred first, so that fine texture does not turn into flicker.
+    Cubic interpolation, since linear takes a quarter of the edges' energy there and back again;
+    what lies outside the frame repeats its border. Frames that shrink on the way are blurred first,
+    so that fine texture does not turn into flicker.
     """
     warp = _warp_cv2 if frames.device.type == "cpu" else warp_kornia
     crops = [
@@ -114,10 +115,10 @@ def _warp_cv2(
         picture,
         centres_at_integers(matrix).numpy(),
         (crop_size, crop_size),
-        flags=cv2.INTER_LINEAR,
+        flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return torch.from_numpy(crop)
+    return torch.from_numpy(crop).clamp_(0, 1)
 
 
 def warp_kornia(
@@ -134,11 +135,11 @@ def warp_kornia(
         picture,
         centres_at_integers(matrix)[None].to(picture),
         (crop_size, crop_size),
-        mode="bilinear",
+        mode="bicubic",
         padding_mode="border",
         align_corners=True,
     )
-    return rearrange(crop, "1 c y x -> y x c")
+    return rearrange(crop, "1 c y x -> y x c").clamp(0, 1)
 
 
 def _kernel_size(sigma: float) -> tuple[int, int]:
