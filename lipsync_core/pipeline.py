@@ -4,8 +4,8 @@
     2  chunk by chunk: crop, render, composite
 
 Between the passes stay a few numbers per frame, never pictures, sound or speech features, so memory
-hardly grows with the video's length: 1.7 KB a frame, 25 MB for ten minutes. Those are the landmarks
-(924 bytes), where they are wanted (616), the way into the crop (48), the choice of references (52)
+hardly grows with the video's length: 1.8 KB a frame, 27 MB for ten minutes. Those are the landmarks
+(924 bytes), where they are wanted (616), the way into the crop (48), the choice of references (104)
 and the lip motion (some 100).
 """
 

@@ -24,8 +24,8 @@ from lipsync_core.pipeline import (
 )
 from lipsync_core.types import Sound
 
-BYTES_PER_FRAME = 1700
-"""What pipeline.py says. Ten minutes at 25 frames a second are 25.5 MB."""
+BYTES_PER_FRAME = 1800
+"""What pipeline.py says. Ten minutes at 25 frames a second are 27 MB."""
 
 
 class LongSound(Sound):
