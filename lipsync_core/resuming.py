@@ -66,4 +66,4 @@ def pieces(work: LipSync) -> Iterator[range]:
 
 def _bytes(tensor: Tensor) -> memoryview:
     """Of the tensor itself, where it lies on the CPU in one piece."""
-    return memoryview(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
