@@ -12,8 +12,10 @@ from lipsync_core.evaluation.renderer_parts import (
     without_drawing,
     without_modulation,
 )
+from lipsync_core.render.precision import autocast
 from lipsync_core.render.references import placed
-from lipsync_core.render.rendering import feathered_mask, render_lips
+from lipsync_core.render.renderer import network_crops
+from lipsync_core.render.rendering import decode_lip_latents, render_lips
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +61,15 @@ def test_without_attention_references_count_no_more_but_motion_does(renderer, cr
     assert not torch.equal(drawn(off, crops, references), drawn(off, crops, references, seed=1))
 
 
-def test_without_drawing_references_in_place_stay_as_they_are(renderer, crops, references):
+def test_without_drawing_references_in_place_stay_as_the_codec_keeps_them(
+    renderer, crops, references
+):
     still = drawn(without_drawing(renderer), crops, references)
-    seam = feathered_mask(renderer)[0, 0, ..., None]
     start = placed(references.of(slice(4)), crops[:4])
-    assert torch.allclose(still, seam * start + (1 - seam) * crops[:4], atol=1e-5)
+    with autocast(renderer.device):
+        begun = renderer.encode(network_crops(start))
+    kept = decode_lip_latents(renderer, begun, crops[:4], start)
+    assert torch.allclose(still, kept, atol=1e-5)
     assert not torch.allclose(drawn(renderer, crops, references), still, atol=1e-3)
 
 

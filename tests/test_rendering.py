@@ -9,6 +9,7 @@ from tiny_renderer import CONFIG, face_track, lip_motion, mouth_crops, tiny_rend
 
 from lipsync_core.crop_geometry import crop_mask
 from lipsync_core.errors import ModelError
+from lipsync_core.render.blur import blurred
 from lipsync_core.render.references import (
     References,
     choose_references,
@@ -232,13 +233,20 @@ def test_details_come_from_the_reference_in_place_and_tones_from_the_latents(ren
     stripes[:, ::2] += 0.06
     stripes = stripes.clamp(0, 1)
     begun = renderer.encode(stripes.permute(0, 3, 1, 2) * 2 - 1)
-    inside = (crop_mask(CONFIG.crop_size) * (feathered_mask(renderer)[0, 0] == 1)).bool()
-    same = decode_lip_latents(renderer, begun, crops, stripes)
-    # Nothing was drawn: what is inside is the reference itself, the codec's losses left out.
-    assert (same - stripes)[:, inside].abs().max() < 0.02
-    plain = decode_lip_latents(renderer, begun, crops)
-    assert (plain - stripes)[:, inside].abs().mean() > 5 * (same - stripes)[:, inside].abs().mean()
-    drawn = decode_lip_latents(renderer, begun + 0.3, crops, stripes)
-    wanted = decode_lip_latents(renderer, begun + 0.3, crops) - plain
-    change = (drawn - same)[:, inside].mean()
-    assert change.sign() == wanted[:, inside].mean().sign() and change.abs() > 1e-4
+    rows = columns = slice(52, 100)
+    drawn, plain = (
+        decode_lip_latents(renderer, begun, crops, start)[:, rows, columns]
+        for start in (stripes, None)
+    )
+
+    def tones(pictures, sigma=4.0):
+        return blurred(pictures.permute(0, 3, 1, 2), sigma)[..., 12:-12, 12:-12]
+
+    def details(pictures):
+        return pictures.permute(0, 3, 1, 2)[..., 12:-12, 12:-12] - tones(pictures, 1.0)
+
+    begun_from = stripes[:, rows, columns]
+    off, wanted = (details(x) - details(begun_from) for x in (drawn, plain))
+    assert off.abs().mean() < 0.1 * wanted.abs().mean()
+    off, wanted = (tones(x) - tones(plain) for x in (drawn, begun_from))
+    assert off.abs().mean() < 0.1 * wanted.abs().mean()

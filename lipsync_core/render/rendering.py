@@ -139,11 +139,9 @@ def decode_lip_latents(
 def _detailed(
     renderer: LipRenderer, pictures: Float[Tensor, "t 3 h w"], start: Float[Tensor, "t s s 3"]
 ) -> Float[Tensor, "t 3 h w"]:
-    """The window of `start` in the tones of `pictures`."""
-    begun = network_crops(start).to(renderer.device)
-    with autocast(renderer.device):
-        decoded = renderer.decode(renderer.encode(begun)).float()
-    return window(begun) + blurred(pictures - decoded, TONES * renderer.config.crop_size)
+    """The window of `start` in the tones of `pictures`; what the codec loses of tones is little."""
+    begun = window(network_crops(start).to(renderer.device))
+    return begun + blurred(pictures - begun, TONES * renderer.config.crop_size)
 
 
 def feathered_mask(renderer: LipRenderer) -> Float[Tensor, "1 1 s s"]:

@@ -15,7 +15,10 @@ from torch.nn import functional
 SMOOTHING = 3e-3
 """Added to the spline's diagonal; points are in fractions of the picture's side."""
 _GRID = 48
-"""Places along a side at which the spline is evaluated; between them it is interpolated."""
+"""Places along a side (fewer for small pictures) at which the spline is evaluated; between
+them it is interpolated."""
+_AT_ONCE = 16
+"""Pictures: their splines at all places of the grid are 25 MB."""
 _BORDER = (
     (0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (0.0, 0.5), (1.0, 0.5), (0.0, 1.0), (0.5, 1.0), (1.0, 1.0),
 )  # fmt: skip
@@ -32,8 +35,19 @@ def bend(
 
     Points are (x, y) in fractions of the side, pixel centres at +.5; the border repeats outwards.
     """
+    parts = zip(*(x.split(_AT_ONCE) for x in (pictures, found, wanted)), strict=True)
+    return torch.cat([_bent(*part, smoothing) for part in parts])
+
+
+def _bent(
+    pictures: Float[Tensor, "b c s s"],
+    found: Float[Tensor, "b k 2"],
+    wanted: Float[Tensor, "b k 2"],
+    smoothing: float,
+) -> Float[Tensor, "b c s s"]:
     size = pictures.shape[-1]
-    moved = _moves(wanted.double(), found.double(), smoothing).to(pictures)
+    places = _places(min(_GRID, size // 3))
+    moved = _moves(wanted.double(), found.double(), places.double(), smoothing).to(pictures)
     moved = functional.interpolate(
         rearrange(moved, "b y x two -> b two y x"), size, mode="bicubic", align_corners=False
     )
@@ -46,23 +60,25 @@ def bend(
 
 
 def _moves(
-    places: Float[Tensor, "b k 2"], values: Float[Tensor, "b k 2"], smoothing: float
+    points: Float[Tensor, "b k 2"],
+    values: Float[Tensor, "b k 2"],
+    places: Float[Tensor, "y x 2"],
+    smoothing: float,
 ) -> Float[Tensor, "b y x 2"]:
-    """How far from each place of a grid that lies which comes there: the spline that is about
-    `values` minus `places` at `places`."""
-    border = places.new_tensor(_BORDER).expand(len(places), -1, -1)
-    places, values = torch.cat([places, border], 1), torch.cat([values, border], 1)
-    count = places.shape[1]
-    flat = _with_one(places)
-    system = places.new_zeros(len(places), count + 3, count + 3)
-    system[:, :count, :count] = _kernel(places, places)
-    system[:, :count, :count] += smoothing * torch.eye(count).to(places)
+    """How far from each of `places` that lies which comes there: the spline that is about
+    `values` minus `points` at `points`."""
+    border = points.new_tensor(_BORDER).expand(len(points), -1, -1)
+    points, values = torch.cat([points, border], 1), torch.cat([values, border], 1)
+    count = points.shape[1]
+    flat = _with_one(points)
+    system = points.new_zeros(len(points), count + 3, count + 3)
+    system[:, :count, :count] = _kernel(points, points)
+    system[:, :count, :count] += smoothing * torch.eye(count).to(points)
     system[:, :count, count:], system[:, count:, :count] = flat, flat.mT
-    weights = torch.linalg.solve(system, functional.pad(values - places, (0, 0, 0, 3)))
-    grid = rearrange(_places(_GRID), "y x two -> 1 (y x) two").to(places)
-    grid = grid.expand(len(places), -1, -1)
-    moved = _kernel(grid, places) @ weights[:, :count] + _with_one(grid) @ weights[:, count:]
-    return rearrange(moved, "b (y x) two -> b y x two", y=_GRID)
+    weights = torch.linalg.solve(system, functional.pad(values - points, (0, 0, 0, 3)))
+    grid = rearrange(places.to(points), "y x two -> 1 (y x) two").expand(len(points), -1, -1)
+    moved = _kernel(grid, points) @ weights[:, :count] + _with_one(grid) @ weights[:, count:]
+    return rearrange(moved, "b (y x) two -> b y x two", y=len(places))
 
 
 def _places(size: int) -> Float[Tensor, "size size 2"]:
