@@ -106,7 +106,9 @@ def our_codec(path: Path) -> Contender:
     def reconstruct(pictures: Tensor) -> Tensor:
         return (codec.decode(codec.encode(2 * pictures - 1)) + 1) / 2
 
-    return Contender(path.stem, codec, reconstruct, codec.config.latent_channels)
+    # The weights of every run are called "model": its folder tells them apart.
+    name = path.parent.name if path.stem == "model" else path.stem
+    return Contender(name, codec, reconstruct, codec.config.latent_channels)
 
 
 class TinyBlock(nn.Module):
