@@ -19,7 +19,12 @@ from lipsync_core.training.crops import clip_weights, mouth_box, read_crop_clips
 from lipsync_core.training.encoded_scenes import encode_batch
 from lipsync_core.training.loop import step_generator, train
 from lipsync_core.training.prepared import write_prepared
-from lipsync_core.training.rendered_clips import distant_frames, read_rendered_clips
+from lipsync_core.training.reconstruction import ReconstructionWeights, reconstruction_loss
+from lipsync_core.training.rendered_clips import (
+    SceneRecipe,
+    distant_frames,
+    read_rendered_clips,
+)
 from lipsync_core.training.renderer import PRESETS as RENDERER_PRESETS
 from lipsync_core.training.renderer import (
     begin_from,
@@ -257,3 +262,32 @@ def test_a_scene_changes_colour_as_one(prepared):
     between = targets.mean(1).std(0).mean()
     assert within < 0.02 < 0.1 < between
     assert (targets.mean(1) - shown.mean(1)).abs().mean() < 0.6 * between
+
+
+def test_references_in_another_light_are_lit_as_the_target_when_they_are_placed(prepared):
+    """The light of the face's visible part is evened out; the references themselves keep theirs."""
+    clips = read_rendered_clips(prepared, "train", read_basis(prepared / "basis.safetensors"), SIZE)
+    plain = replace(
+        SceneRecipe(scenes=2, frames=2), recoloured=0.0, degraded=0.0, jitter=0.0, reshaped=0.0
+    )
+    drawn, lit = (
+        clips.draw(replace(plain, relit=relit), 5, torch.Generator().manual_seed(3))
+        for relit in (0.0, 1.0)
+    )
+    assert torch.equal(drawn.crops, lit.crops)
+    assert (drawn.references - lit.references).abs().mean() > 0.02
+    changed = (drawn.references - lit.references).mean((1, 2, 3)).abs().mean()
+    assert (drawn.placed - lit.placed).mean((1, 2, 3)).abs().mean() < 0.8 * changed
+
+
+def test_tones_are_what_is_left_of_errors_in_the_mean_of_a_patch():
+    target = torch.zeros(1, 3, 32, 32)
+    checks = 0.2 * (2 * ((torch.arange(32)[:, None] + torch.arange(32)) % 2) - 1).float()
+    ones, terms = torch.ones(1, 1, 32, 32), ReconstructionWeights(tones=1.0)
+    fine = reconstruction_loss(target + checks, target, ones, terms)[1]
+    flat = reconstruction_loss(target + 0.2, target, ones, terms)[1]
+    assert fine["tones"] < 0.06 * flat["tones"] and flat["tones"] == pytest.approx(0.2, rel=0.01)
+    assert fine["pixel"] == pytest.approx(flat["pixel"], rel=0.01)
+    without = replace(terms, tones=0.0)
+    more, less = (reconstruction_loss(target + 0.2, target, ones, t)[0] for t in (terms, without))
+    assert (more - less).item() == pytest.approx(flat["tones"], rel=1e-3)

@@ -46,7 +46,7 @@ class RendererRecipe:
     """Its basis and codec are filled in from the predictor and the codec."""
     loop: LoopRecipe = field(default_factory=lambda: LoopRecipe(steps=4000, learning_rate=1e-3))
     scenes: SceneRecipe = field(
-        default_factory=lambda: SceneRecipe(scenes=6, frames=4, balance=0.3)
+        default_factory=lambda: SceneRecipe(scenes=6, frames=4, balance=0.3, relit=0.25)
     )
     new_every: int = 3
     """Steps per new batch of pictures; the others see one of the last `kept` again."""
@@ -61,12 +61,15 @@ class RendererRecipe:
     mouth_weight: float = 2.5
     pixel_from: float = 0.3
     """The share of the training after which pure-noise samples are judged as pictures too."""
-    pixel_weight: float = 0.5
+    pixel_weight: float = 1.5
     critic_weight: float = 0.0
     """Of a critic of the pictures, as a share of the gradient of their other errors; 0 for none."""
     critic_from: float = 0.1
     """The share of the training from which on the critic is listened to."""
-    reconstruction: ReconstructionWeights = field(default_factory=ReconstructionWeights)
+    reconstruction: ReconstructionWeights = field(
+        default_factory=lambda: ReconstructionWeights(gradient=0.2, contrast=0.0, tones=3.0)
+    )
+    """Tones most: a renderer that brings references into place takes its details from them."""
 
 
 PRESETS = {
