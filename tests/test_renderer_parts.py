@@ -70,7 +70,7 @@ def test_without_drawing_references_in_place_stay_as_the_codec_keeps_them(
         begun = renderer.encode(network_crops(start))
     kept = decode_lip_latents(renderer, begun, crops[:4], start)
     assert torch.allclose(still, kept, atol=1e-5)
-    assert not torch.allclose(drawn(renderer, crops, references), still, atol=1e-3)
+    assert not torch.allclose(drawn(renderer, crops, references), still, atol=1e-4)
 
 
 def test_the_renderer_itself_keeps_all_its_parts(renderer):
