@@ -276,10 +276,11 @@ def find_references(
         source = reference
         seen = track_face(landmarker, reference, crop_size=size, on_progress=on_progress)
     wanted, lips = reference_lips(renderer, clip, motion, source, seen)
+    chosen = {"per_frame": per_frame, "opening": lips_opening(renderer)}
     if reference is None:
-        choice = choose_references(track, wanted, lips, covered=covered, per_frame=per_frame)
+        choice = choose_references(track, wanted, lips, covered=covered, **chosen)
     else:
-        choice = choose_references(track, wanted, lips, seen, per_frame=per_frame)
+        choice = choose_references(track, wanted, lips, seen, **chosen)
     crops = [
         crop_faces(source.frames(frame, frame + 1), seen.frame_to_crop[frame, None], size)
         for frame in sorted(choice.frames)
@@ -314,6 +315,11 @@ def reference_lips(
         motion_windows(wanted.coefficients.float().cpu(), clip.times(), 1)[:, 0],
         motion_windows(shown.coefficients, source.times(), 1)[:, 0],
     )
+
+
+def lips_opening(renderer: LipRenderer) -> Float[Tensor, " m"] | None:
+    """See `choose_references`; None where the renderer knows no basis."""
+    return renderer_basis(renderer).opening if renderer.config.knows_references else None
 
 
 def renderer_basis(renderer: LipRenderer) -> LipMotionBasis:

@@ -7,7 +7,14 @@ import pytest
 import torch
 from synthetic_motion import closed_face, displacement, made_up_basis, rotation, track_of
 
-from lipsync_core.landmarks import MOVING, STABLE, opening, tracked
+from lipsync_core.landmarks import (
+    INNER_LOWER,
+    INNER_UPPER,
+    MOVING,
+    STABLE,
+    opening,
+    tracked,
+)
 from lipsync_core.motion.basis import LipMotionBasis, fit_basis, motion_to_landmarks
 from lipsync_core.motion.measuring import (
     canonical_motion,
@@ -157,3 +164,11 @@ def test_measured_motion_is_put_back_into_every_pose():
     assert torch.equal(shut[:, tracked(STABLE)], track.landmarks[:, tracked(STABLE)])
     again, _ = canonical_motion(replace(track, landmarks=shut))
     assert again.abs().max() < 1e-4
+
+
+def test_coefficients_tell_how_far_they_part_the_lips():
+    motion = torch.randn(20, BASIS.size, generator=torch.Generator().manual_seed(3))
+    moved = BASIS.displacement(motion)
+    upper, lower = MOVING.index(INNER_UPPER), MOVING.index(INNER_LOWER)
+    apart = moved[:, lower, 1] - moved[:, upper, 1]
+    assert torch.allclose(motion @ BASIS.opening, apart, atol=1e-6) and apart.std() > 0.01

@@ -152,3 +152,15 @@ def test_another_number_is_refused(count):
         choose_references(
             face_track(speaking(40)), lips(speaking(40)), lips(speaking(40)), per_frame=count
         )
+
+
+def test_shut_lips_are_taken_for_shut_ones_even_if_the_rest_is_nearer():
+    """Coefficient 0 opens. Frames 0 to 9 are open and else as wanted, 10 to 19 shut and off."""
+    shown, wanted = torch.zeros(20, 2), torch.zeros(20, 2)
+    shown[:10, 0], shown[10:, 1] = 0.04, 0.1
+    opening = torch.tensor([1.0, 0.0])
+    track = face_track(torch.zeros(20))
+    for known, shut in ((None, False), (opening, True)):
+        choice = choose_references(track, wanted, shown, track, per_frame=1, opening=known)
+        nearest = torch.tensor(choice.frames)[choice.choice[:, 0]]
+        assert ((nearest >= 10) == shut).all()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import NoFaceError
 from ..face.alignment import crop_faces
-from ..pipeline import Models, find_references, reference_lips
+from ..pipeline import Models, find_references, lips_opening, reference_lips
 from ..render.references import References, choose_references
 from ..render.rendering import render_lips
 from ..types import MOTION_RATE, FaceTrack, LipMotion
@@ -148,7 +148,9 @@ def look_up(
     # The same choice again: `references` does not say which frames its pool is made of.
     wanted, lips = reference_lips(renderer, seen.pictures, motion, source.pictures, source.track)
     track = None if reference is None else reference.track
-    choice = choose_references(seen.track, wanted, lips, track, per_frame=per_frame)
+    choice = choose_references(
+        seen.track, wanted, lips, track, per_frame=per_frame, opening=lips_opening(renderer)
+    )
     if not torch.equal(choice.choice, references.choice):
         raise ValueError("references were chosen otherwise than here: they cannot be named")
     return LookedAt(references, source, choice.frames)

@@ -8,7 +8,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from ..landmarks import MOVING, tracked
+from ..landmarks import INNER_LOWER, INNER_UPPER, MOVING, tracked
 from ..types import LipMotion
 
 
@@ -45,6 +45,13 @@ class LipMotionBasis:
         """The MOVING landmarks minus neutral, in eye distances."""
         flat = coefficients @ self.components.to(coefficients)
         return rearrange(flat, "... (points xyz) -> ... points xyz", xyz=3)
+
+    @property
+    def opening(self) -> Float[Tensor, " m"]:
+        """How far a unit of each component moves the inner lips apart, in eye distances."""
+        upper, lower = MOVING.index(INNER_UPPER), MOVING.index(INNER_LOWER)
+        points = rearrange(self.components, "m (points xyz) -> m points xyz", xyz=3)
+        return points[:, lower, 1] - points[:, upper, 1]
 
 
 def _fingerprint(components: Float[Tensor, "m coordinates"]) -> str:

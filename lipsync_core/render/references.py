@@ -36,6 +36,10 @@ POSE_SCALE = 4.0
 degrees moves the stable points by about .05 of the crop's side, all together. Lips are brought into
 place, a face that looks another way is not: 4 gives better mouths than 1 or 2 (docs/log.md)."""
 
+OPENING_SCALE = 4.0
+"""Eye distances of lip motion that one of the lips' opening counts as, besides what it is of them:
+lips that show teeth cannot be bent shut, nor shut ones open."""
+
 
 @dataclass(frozen=True)
 class ReferenceChoice:
@@ -83,16 +87,18 @@ def choose_references(
     reference: FaceTrack | None = None,
     covered: Bool[Tensor, " r"] | None = None,
     per_frame: int = PER_FRAME,
+    opening: Float[Tensor, " m"] | None = None,
 ) -> ReferenceChoice:
     """`per_frame` references, or as many as there are, for every frame of `track` among the frames
     of `reference`, else its own.
 
     `wanted` is the lip motion that each frame of `track` shall show, `lips` that which each frame
-    of the reference clip shows. Within one clip a frame never is its own reference, unless the clip
-    shows the face only once, and its references are at least 30 frames away where there are enough
-    such, else the farthest. `covered` frames show something before the mouth: they are taken only
-    if there are no others. Raises NoFaceError when no frame of the reference clip shows the face,
-    ValueError where `per_frame` is not 1 to MOST_PER_FRAME.
+    of the reference clip shows; `opening` says how far a unit of each coefficient moves the inner
+    lips apart, if that is known. Within one clip a frame never is its own reference, unless the
+    clip shows the face only once, and its references are at least 30 frames away where there are
+    enough such, else the farthest. `covered` frames show something before the mouth: they are taken
+    only if there are no others. Raises NoFaceError when no frame of the reference clip shows the
+    face, ValueError where `per_frame` is not 1 to MOST_PER_FRAME.
     """
     if not 1 <= per_frame <= MOST_PER_FRAME:
         raise ValueError(f"{per_frame} references for a frame: 1 to {MOST_PER_FRAME} can be used")
@@ -105,8 +111,9 @@ def choose_references(
             "no frame of the reference clip shows the face: give a clip in which it is seen"
         )
     poses = crop_poses(source)
-    pool = seen[_spread(torch.cat([lips[seen], POSE_SCALE * poses[seen]], 1))]
-    distance = mouth_distance(wanted, lips[pool], _smoothed(crop_poses(track)), poses[pool])
+    felt_wanted, felt = (_with_opening(motion, opening) for motion in (wanted, lips))
+    pool = seen[_spread(torch.cat([felt[seen], POSE_SCALE * poses[seen]], 1))]
+    distance = mouth_distance(felt_wanted, felt[pool], _smoothed(crop_poses(track)), poses[pool])
     count = min(per_frame, len(pool))
     allowed = torch.ones(distance.shape, dtype=torch.bool)
     if reference is None:
@@ -218,6 +225,15 @@ def _spread(features: Float[Tensor, "v f"]) -> Int[Tensor, " p"]:
         middle = features[members].mean(0)
         chosen.add(int(members[(features[members] - middle).norm(dim=1).argmin()]))
     return torch.tensor(sorted(chosen))
+
+
+def _with_opening(
+    motion: Float[Tensor, "t m"], opening: Float[Tensor, " m"] | None
+) -> Float[Tensor, "t _"]:
+    """The motion, and beside it the lips' opening as far as it counts."""
+    if opening is None:
+        return motion
+    return torch.cat([motion, OPENING_SCALE * (motion @ opening.to(motion))[:, None]], 1)
 
 
 def _far_in_time(pool: Int[Tensor, " p"], frames: int, count: int) -> Bool[Tensor, "t p"]:
