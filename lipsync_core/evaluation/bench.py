@@ -18,7 +18,7 @@ from ..media.trimming import trim_clip
 from ..media.writing import write_clip
 from ..pipeline import TAGS, LipSyncSettings, Models, chunks, lip_sync, read_style
 from ..sync.expert import SyncExpert
-from ..types import MOTION_RATE, Audio, Clip, StyleReference
+from ..types import MOTION_RATE, Audio, Clip, Sound, StyleReference
 from .clips import NO_SPLIT, EvaluationClip
 from .feature_distances import JudgingNetworks
 from .measured_face import MeasuredFace, measure_face
@@ -255,7 +255,7 @@ def split_in_halves(clip: Clip) -> tuple[Clip, Clip, float]:
     return trim_clip(clip, 0.0, half), trim_clip(clip, start), start
 
 
-def _write(path: Path, like: Clip, frames: Iterable[Tensor], sound: Audio) -> None:
+def _write(path: Path, like: Clip, frames: Iterable[Tensor], sound: Sound) -> None:
     """As LipSync.write does, but so that the same frames are always the same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_clip(path, frames, like.fps, like.height, like.width, sound, TAGS, repeatable=True)

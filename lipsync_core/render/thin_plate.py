@@ -35,7 +35,9 @@ def bend(
 
     Points are (x, y) in fractions of the side, pixel centres at +.5; the border repeats outwards.
     """
-    parts = zip(*(x.split(_AT_ONCE) for x in (pictures, found, wanted)), strict=True)
+    parts = zip(
+        pictures.split(_AT_ONCE), found.split(_AT_ONCE), wanted.split(_AT_ONCE), strict=True
+    )
     return torch.cat([_bent(*part, smoothing) for part in parts])
 
 
