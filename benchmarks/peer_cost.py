@@ -197,7 +197,8 @@ def latentsync(widths: Widths, dtype: torch.dtype) -> Contender:
 def ours(config: LipRendererConfig) -> Contender:
     """Through the pack's own code, which decides about 16 bits by itself."""
     renderer = LipRenderer(config).eval().requires_grad_(False)
-    crops = torch.rand(OUR_FRAMES, config.crop_size, config.crop_size, 3)
+    side = config.crop_size
+    crops, pool = torch.rand(OUR_FRAMES, side, side, 3), torch.rand(PER_FRAME, side, side, 3)
     motion = LipMotion(
         torch.randn(OUR_FRAMES, config.motion_dim),
         torch.ones(OUR_FRAMES, dtype=torch.bool),
@@ -210,8 +211,8 @@ def ours(config: LipRendererConfig) -> Contender:
         lips=torch.randn(PER_FRAME, config.motion_dim),
         distance=torch.rand(OUR_FRAMES, PER_FRAME),
     )
-    points = torch.rand(OUR_FRAMES, len(TRACKED), 2)
-    references = encode_references(renderer, crops[:PER_FRAME], choice, points[:PER_FRAME], points)
+    found, wanted = (torch.rand(n, len(TRACKED), 2) for n in (PER_FRAME, OUR_FRAMES))
+    references = encode_references(renderer, pool, choice, found, wanted)
     times = torch.arange(OUR_FRAMES) / 25
     run = lambda: render_lips(renderer, crops, motion, times, references)  # noqa: E731
     return Contender([renderer], {"render": Part(run, 1 / OUR_FRAMES)})
