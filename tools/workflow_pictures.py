@@ -34,32 +34,22 @@ def main(names: list[str]) -> int:
         with running_server(environment, Path(folder) / "comfyui") as server:
             for path in demo_files(environment.base / "input"):
                 shutil.copy(path, server.input)
-            shots = photographs(server.url, files, Path(folder))
-        for file, shot in zip(files, shots, strict=True):
-            target = file.with_suffix(".jpg")
-            print(f"{target.relative_to(PACK)}: {write_jpeg(shot, target) // 1024} kB")
+            for file in files:
+                shot, target = Path(folder) / f"{file.stem}.png", file.with_suffix(".jpg")
+                photograph(server.url, file, shot)
+                size = write_jpeg(shot, target) // 1024
+                print(f"{target.relative_to(PACK)}: {size} kB", flush=True)
     return 0
 
 
-def photographs(url: str, workflows: list[Path], folder: Path) -> list[Path]:
-    """Runs workflows in one browser; prints which nodes lie on each other then."""
-    (shots := folder / "shots").mkdir()
-    png = shots if len(workflows) > 1 else shots / f"{workflows[0].stem}.png"
-    script = [
-        "node",
-        TOOLS / "author_workflow.mjs",
-        url,
-        *workflows,
-        "--run",
-        "--anew",
-        "--png",
-        png,
-    ]
+def photograph(url: str, workflow: Path, shot: Path) -> None:
+    """Runs a workflow in a browser; prints which nodes lie on each other then."""
+    author = TOOLS / "author_workflow.mjs"
+    script = ["node", author, url, workflow, "--run", "--anew", "--png", shot]
     done = subprocess.run(list(map(str, script)), stdout=subprocess.PIPE, text=True, check=True)
     for name, report in json.loads(done.stdout)["workflows"].items():
         for first, second in report["overlapping"]:
-            print(f"{name}: {first} lies on {second}")
-    return [shots / f"{path.stem}.png" for path in workflows]
+            print(f"{name}: {first} lies on {second}", flush=True)
 
 
 def write_jpeg(shot: Path, target: Path) -> int:

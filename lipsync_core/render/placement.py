@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ..crop_geometry import crop_mask, crop_points
 from .blur import blurred
-from .thin_plate import bend
+from .mouth_bending import bend_mouth
 
 DETAILED = 2
 """Of the nearest references in place, how many give a frame its details: more of them blur teeth
@@ -78,7 +78,7 @@ def _bent(
     """The chosen pictures, whose points lie at `found`, bent and mixed by `shares`."""
     count = choice.shape[1]
     pictures, points = (rearrange(x[choice], "t n ... -> (t n) ...") for x in (pool, found))
-    bent = bend(pictures, points, wanted.repeat_interleave(count, 0))
+    bent = bend_mouth(pictures, points, wanted.repeat_interleave(count, 0))
     bent = rearrange(bent, "(t n) c h w -> t n c h w", n=count)
     return torch.einsum("tn,tnchw->tchw", shares.to(bent), bent)
 
