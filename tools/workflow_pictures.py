@@ -30,15 +30,17 @@ MOST_BYTES = 190_000
 def main(names: list[str]) -> int:
     environment = Environment.chosen()
     files = [WORKFLOWS / f"{name}.json" for name in names] or sorted(WORKFLOWS.glob("*.json"))
-    with tempfile.TemporaryDirectory() as folder:
-        with running_server(environment, Path(folder) / "comfyui") as server:
-            for path in demo_files(environment.base / "input"):
-                shutil.copy(path, server.input)
-            for file in files:
-                shot, target = Path(folder) / f"{file.stem}.png", file.with_suffix(".jpg")
-                photograph(server.url, file, shot)
-                size = write_jpeg(shot, target) // 1024
-                print(f"{target.relative_to(PACK)}: {size} kB", flush=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_server(environment, Path(folder) / "comfyui") as server,
+    ):
+        for path in demo_files(environment.base / "input"):
+            shutil.copy(path, server.input)
+        for file in files:
+            shot, target = Path(folder) / f"{file.stem}.png", file.with_suffix(".jpg")
+            photograph(server.url, file, shot)
+            size = write_jpeg(shot, target) // 1024
+            print(f"{target.relative_to(PACK)}: {size} kB", flush=True)
     return 0
 
 
