@@ -38,7 +38,7 @@ place, a face that looks another way is not: 4 gives better mouths than 1 or 2 (
 
 OPENING_SCALE = 4.0
 """Eye distances of lip motion that one of the lips' opening counts as, besides what it is of them:
-lips that show teeth cannot be bent shut, nor shut ones open."""
+what shut lips hide cannot be bent into being, and open ones hide their inner rims."""
 
 
 @dataclass(frozen=True)
