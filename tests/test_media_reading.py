@@ -28,6 +28,8 @@ from lipsync_core.media.decoding import PictureDecoder
 from lipsync_core.media.file_clip import open_clip
 from lipsync_core.media.fitting import fit_clip
 
+THREADS = Path("/proc/self/task")
+
 
 @pytest.fixture
 def starts(monkeypatch) -> list[int]:
@@ -302,3 +304,13 @@ def test_a_long_video_does_not_fill_memory(tmp_path, monkeypatch):
 
 def test_numbers_survive(tmp_path):
     assert read_numbers(numbered_frames(1024)) == list(range(1024))
+
+
+@pytest.mark.skipif(not THREADS.exists(), reason="threads are counted in /proc")
+def test_remembered_frames_keep_no_threads(tmp_path):
+    """Nor tables: what turns frames into RGB is the clip's, not each frame's."""
+    clip = open_clip(write_numbered_video(tmp_path / "clip.mp4", 80, size=(480, 640)))
+    clip.frames(0, 5)
+    before = len(list(THREADS.iterdir()))
+    clip.frames(5, 80)
+    assert len(list(THREADS.iterdir())) < before + 8

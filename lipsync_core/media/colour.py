@@ -14,6 +14,7 @@ from ..types import PictureCoding
 
 if TYPE_CHECKING:
     import av
+    from av.video.reformatter import VideoReformatter
 
 # SWS_* flags of libswscale. Its default shortcuts darken every copy by one level of 255; with
 # these, pictures that go to RGB and back keep their luma to 60 dB (measured on 720p speech).
@@ -64,15 +65,20 @@ def orientation_of(frame: "av.VideoFrame") -> Orientation:
     return Orientation(upside_down=d < 0, mirrored=a < 0)
 
 
-def rgb_pixels(frame: "av.VideoFrame", width: int, height: int) -> tuple[np.ndarray, int]:
+def rgb_pixels(
+    frame: "av.VideoFrame", width: int, height: int, reformatter: "VideoReformatter"
+) -> tuple[np.ndarray, int]:
     """The frame as stored (not turned), h w 3: RGB and the number that stands for white.
 
-    8 bits deep, or 16 if the frame holds more than 8. High dynamic range is not tone-mapped.
+    8 bits deep, or 16 if the frame holds more than 8. High dynamic range is not tone-mapped. One
+    `reformatter` serves all frames of a stream: a frame's own `reformat` would keep threads and
+    tables of libswscale for as long as the frame is remembered.
     """
     bits = _bits(frame)
     matrix, full = _matrix_and_range(frame)
     matrix = _MATRICES[matrix]
-    rgb = frame.reformat(
+    rgb = reformatter.reformat(
+        frame,
         width=width,
         height=height,
         format="rgb48le" if bits > 8 else "rgb24",
@@ -140,10 +146,14 @@ def store_unit_range(pixels: np.ndarray, white: int, picture: Float[Tensor, "h w
 
 
 def video_frame(
-    picture: Float[Tensor, "h w 3"], pixel_format: str, coding: PictureCoding
+    picture: Float[Tensor, "h w 3"],
+    pixel_format: str,
+    coding: PictureCoding,
+    reformatter: "VideoReformatter",
 ) -> "av.VideoFrame":
     """RGB in [0, 1] as a frame of `coding`, in 4:2:0 or 4:4:4 of 8 bits, or of 10 if it is deep.
 
+    One `reformatter` serves all frames of a stream, see `rgb_pixels`.
     libswscale is exact to a tenth of a level for 8 bits of limited range; others it darkens by half
     a level and more (measured), so they are computed here.
     """
@@ -153,7 +163,8 @@ def video_frame(
         return _filled_frame(_components(picture, pixel_format, coding), pixel_format)
     pixels = (picture * 255).round_().clamp_(0, 255).to(torch.uint8).cpu().contiguous().numpy()
     matrix = _MATRICES[coding.matrix]
-    return av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(
+    return reformatter.reformat(
+        av.VideoFrame.from_ndarray(pixels, "rgb24"),
         format=pixel_format,
         src_colorspace=_other_than(matrix),
         dst_colorspace=matrix,

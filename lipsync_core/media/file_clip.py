@@ -36,6 +36,8 @@ class FileClip(Clip):
     """
 
     def __init__(self, source: Source, start: float = 0.0, duration: float | None = None):
+        from av.video.reformatter import VideoReformatter
+
         if not 0 <= start < inf or not (duration is None or 0 < duration < inf):
             raise ValueError(
                 f"start is {start}, duration {duration}: give seconds, neither before zero"
@@ -56,6 +58,7 @@ class FileClip(Clip):
         self._shown = grid.shown[self._first : self._first + self.frame_count]
 
         self._decoder = PictureDecoder(source, index)
+        self._reformatter = VideoReformatter()
         picture = self._decoder.picture(int(self._shown[0]))
         self._stored_size = picture.width, picture.height
         self._orientation = orientation_of(picture)
@@ -73,7 +76,7 @@ class FileClip(Clip):
         with self._lock:
             for place, number in enumerate(self._shown[start:stop].tolist()):
                 picture = self._decoder.picture(number)
-                pixels, white = rgb_pixels(picture, *self._stored_size)
+                pixels, white = rgb_pixels(picture, *self._stored_size, self._reformatter)
                 store_unit_range(self._orientation.upright(pixels), white, frames[place])
         return frames
 

@@ -97,7 +97,9 @@ class ClipWriter:
     def __enter__(self) -> "ClipWriter":
         import av
         from av.error import FFmpegError
+        from av.video.reformatter import VideoReformatter
 
+        self._reformatter = VideoReformatter()
         try:
             self._part.touch()  # FFmpeg opens the file with the first frame only: fail before
             self._container = av.open(
@@ -120,7 +122,9 @@ class ClipWriter:
             raise ValueError(f"frames are {size}; the clip is {self._width} x {self._height}")
         try:
             for picture in frames:
-                frame = video_frame(picture, self._pixel_format, self._coding)
+                frame = video_frame(
+                    picture, self._pixel_format, self._coding, self._reformatter
+                )
                 frame.pts, frame.time_base = self._frame_count, 1 / self._fps
                 self._container.mux(self._pictures.encode(frame))
                 self._frame_count += 1
