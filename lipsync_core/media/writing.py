@@ -122,9 +122,7 @@ class ClipWriter:
             raise ValueError(f"frames are {size}; the clip is {self._width} x {self._height}")
         try:
             for picture in frames:
-                frame = video_frame(
-                    picture, self._pixel_format, self._coding, self._reformatter
-                )
+                frame = video_frame(picture, self._pixel_format, self._coding, self._reformatter)
                 frame.pts, frame.time_base = self._frame_count, 1 / self._fps
                 self._container.mux(self._pictures.encode(frame))
                 self._frame_count += 1
