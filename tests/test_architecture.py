@@ -10,7 +10,7 @@ CORE, NODES = ROOT / "lipsync_core", ROOT / "nodes"
 
 BASE = {
     "types", "errors", "landmarks", "crop_geometry", "canonical_pose", "operations", "checkpoint",
-    "media",
+    "frame_memory", "media",
 }  # fmt: skip
 STAGES = {"face", "audio", "motion", "render", "compositing"}
 JUDGES = {"sync"}
@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "canonical_pose": {"landmarks", "types", "errors"},
     "operations": set(),
     "checkpoint": {"errors", "operations"},
-    "media": {"types", "errors"},
+    "frame_memory": set(),
+    "media": {"types", "errors", "frame_memory"},
     "weights": {"types", "errors"},
     **{stage: BASE for stage in STAGES},
     "steps": BASE | STAGES | {"pipeline"},

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from ..frame_memory import copied_frames
 from .colour import colour_offset, fit_size
 from .detail import coarse_difference, kept_texture
 from .mask import changed_weight
@@ -36,7 +37,7 @@ def composite(
     stacks do not fit each other.
     """
     check_stacks(frames, crops, source_crops, frame_to_crop, presence, occluder, landmarks)
-    result = frames.clone()
+    result = copied_frames(frames)
     for index in presence.nonzero().flatten().tolist():
         place = Place(
             frame_to_crop[index].numpy(force=True),

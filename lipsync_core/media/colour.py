@@ -31,6 +31,7 @@ _LUMA_WEIGHTS = {
 }  # fmt: skip
 """Of red and blue, by the matrix's code point (ISO/IEC 23091-2, table 4)."""
 _LEAST_HD_HEIGHT = 720
+_LINES = 128
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,11 @@ def video_frame(
 
     if coding.deep or coding.full_range:
         return _filled_frame(_components(picture, pixel_format, coding), pixel_format)
-    pixels = (picture * 255).round_().clamp_(0, 255).to(torch.uint8).cpu().contiguous().numpy()
+    pixels = np.empty(picture.shape, np.uint8)
+    # Some lines at a time: whole frames of floats would come and go with each.
+    for top in range(0, len(pixels), _LINES):
+        lines = (picture[top : top + _LINES] * 255).round_().clamp_(0, 255)
+        pixels[top : top + _LINES] = lines.to(torch.uint8).numpy(force=True)
     matrix = _MATRICES[coding.matrix]
     return reformatter.reformat(
         av.VideoFrame.from_ndarray(pixels, "rgb24"),

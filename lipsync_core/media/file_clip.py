@@ -5,11 +5,11 @@ from math import inf
 from threading import Lock
 from weakref import ref
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import MediaError
+from ..frame_memory import empty_frames
 from ..types import Audio, Clip, Sound
 from .audio_file import sound_between
 from .colour import coding_of, orientation_of, rgb_pixels, store_unit_range
@@ -72,7 +72,7 @@ class FileClip(Clip):
         """Float32: k / 255 for byte k; files of more than 8 bits keep their precision."""
         if not 0 <= start <= stop <= self.frame_count:
             raise ValueError(f"frames {start} to {stop} of a clip of {self.frame_count}")
-        frames = torch.empty(stop - start, self.height, self.width, 3)
+        frames = empty_frames(stop - start, self.height, self.width, 3)
         with self._lock:
             for place, number in enumerate(self._shown[start:stop].tolist()):
                 picture = self._decoder.picture(number)
