@@ -64,6 +64,17 @@ def test_lips_that_stay_open_show_the_teeth(opening):
     assert teeth(bent) == pytest.approx(teeth(picture(wanted)), rel=0.15)
 
 
+def test_what_lies_between_open_lips_comes_of_all_points():
+    """A few pixels inside the lips' edges nothing is of either lip's own map."""
+    wide, wanted = mouth(0.15), mouth(0.1)
+    noise = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    apart = (bend_mouth(noise, wide, wanted) - bend(noise, wide, wanted)).abs()[0].amax(0)
+    upper, lower = (float(wanted[0, tracked((i,))[0], 1]) * SIZE for i in (13, 14))
+    column = apart[:, SIZE // 2]
+    assert column[int(upper) + 4 : int(lower) - 3].max() < 1e-3
+    assert column[: int(upper) - 2].max() > 0.1 and column[int(lower) + 3 :].max() > 0.1
+
+
 def test_lips_lie_where_they_are_wanted():
     """Shut from wide open and half open: the picture that is drawn there in the first place."""
     wide = mouth(0.15)
