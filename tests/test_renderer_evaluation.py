@@ -245,7 +245,7 @@ def test_networks_see_the_frames_that_are_picked_and_know_equal_ones():
 def told(tmp_path_factory):
     """The command run once on two of three tiny clips of two people; its JSON and its folder."""
     folder = tmp_path_factory.mktemp("renderer")
-    predictor, renderer = save_tiny_models(folder)
+    predictor, renderer = save_tiny_models(folder, opens=True)
     (folder / "clips").mkdir()
     for seed, name in enumerate(("one", "two", "three")):
         path = folder / "clips" / f"{name}.mp4"
@@ -280,13 +280,11 @@ def test_every_setting_stands_beside_the_codec_and_the_copies(told):
 
 
 def test_the_copy_of_nearest_motion_opens_the_mouth_as_the_real_clip_does(told):
-    """The drawn face is the same in all clips. Directions of a random basis do not part the lips
-    (its wanted mouths are .3 % of the crop open at most), so what is drawn is nearly shut, however
-    wide the references are."""
-    assert figure(told, "renderer", "opening r", "copied clip") > 0.6
-    widest = "opening maximum ratio"
-    assert figure(told, "renderer", widest, "1 step") < 0.4
-    assert figure(told, "renderer", widest, "copied clip") > 0.9
+    """The drawn face is the same in all clips. Random weights open it too, as references in place
+    do, whatever tones they add."""
+    copied = figure(told, "renderer", "opening r", "copied clip")
+    assert copied > 0.6
+    assert 0.5 < figure(told, "renderer", "opening r", "1 step") < copied
     assert figure(told, "renderer", PSNR, "copied clip") > 28
 
 

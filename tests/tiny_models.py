@@ -9,7 +9,7 @@ import torch
 from synthetic_face import humming, sway, syllables, talking_face
 
 from lipsync_core.checkpoint import save_model
-from lipsync_core.landmarks import MOVING
+from lipsync_core.landmarks import JAW, LIPS_INNER, LIPS_OUTER, MOVING
 from lipsync_core.media.writing import write_clip
 from lipsync_core.motion.basis import fit_basis
 from lipsync_core.motion.predictor import MotionPredictor, MotionPredictorConfig
@@ -23,10 +23,16 @@ MOTION_SIZE = 4
 PROVENANCE = {"data": "none: random weights, for tests"}
 
 
-def tiny_predictor(seed: int = 0) -> MotionPredictor:
-    """Hears Whisper's features; width 24, one layer each."""
+def tiny_predictor(seed: int = 0, opens: bool = False) -> MotionPredictor:
+    """Hears Whisper's features; width 24, one layer each. Its basis is of random directions, which
+    do not part the lips, unless it `opens`: then the first one lowers lower lip and chin."""
     torch.manual_seed(seed)
-    basis = fit_basis([torch.randn(64, len(MOVING), 3)], MOTION_SIZE)
+    moved = torch.randn(64, len(MOVING), 3)
+    if opens:
+        lowered = [*LIPS_OUTER[1:10], *LIPS_INNER[1:10], *JAW]
+        moved *= 0.1
+        moved[:, [MOVING.index(point) for point in lowered], 1] += torch.randn(64, 1)
+    basis = fit_basis([moved], MOTION_SIZE)
     config = MotionPredictorConfig(
         basis=basis.id,
         encoder="whisper-tiny:2+4",
@@ -41,9 +47,9 @@ def tiny_predictor(seed: int = 0) -> MotionPredictor:
     return predictor.eval()
 
 
-def save_tiny_models(folder: Path) -> tuple[str, str]:
+def save_tiny_models(folder: Path, opens: bool = False) -> tuple[str, str]:
     """Writes a predictor and a renderer that fit each other; returns their file names."""
-    predictor = tiny_predictor()
+    predictor = tiny_predictor(opens=opens)
     torch.manual_seed(1)
     config = replace(tiny_renderer.CONFIG, basis=predictor.config.basis, motion_dim=MOTION_SIZE)
     names = "tiny_predictor.safetensors", "tiny_renderer.safetensors"
