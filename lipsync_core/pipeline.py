@@ -5,7 +5,7 @@
 
 Between the passes stay a few numbers per frame, never pictures, sound or speech features, so memory
 hardly grows with the video's length: 1.8 KB a frame, 27 MB for ten minutes. Those are the landmarks
-(924 bytes), where they are wanted (616), the way into the crop (48), the choice of references (104)
+(924 bytes), where they are wanted (616), the way into the crop (48), the choice of references (112)
 and the lip motion (some 100).
 """
 
@@ -85,7 +85,7 @@ class LipSyncSettings:
     """Of the diffusion sampler."""
     seed: int = 0
     references: int = PER_FRAME
-    """Frames of the reference clip that each frame looks at, 1 to 8."""
+    """Frames of the reference clip that each frame looks at, 1 to 16."""
 
 
 def load_models(predictor: Path, renderer: Path, folders: Iterable[Path] = ()) -> Models:
@@ -281,12 +281,10 @@ def find_references(
         choice = choose_references(track, wanted, lips, covered=covered, **chosen)
     else:
         choice = choose_references(track, wanted, lips, seen, **chosen)
-    crops = [
-        crop_faces(source.frames(frame, frame + 1), seen.frame_to_crop[frame, None], size)
-        for frame in sorted(choice.frames)
-    ]
-    in_order = sorted(choice.frames)
-    pool = torch.cat([crops[in_order.index(frame)] for frame in choice.frames])
+    pool = torch.empty(len(choice.frames), size, size, 3, dtype=torch.float16)
+    for crop, frame in zip(pool, choice.frames, strict=True):
+        picture = source.frames(frame, frame + 1)
+        crop.copy_(crop_faces(picture, seen.frame_to_crop[frame, None], size)[0])
     if not renderer.config.places_references:
         return encode_references(renderer, pool, choice)
     displacement = renderer_basis(renderer).displacement(wanted)

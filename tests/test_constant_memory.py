@@ -22,6 +22,7 @@ from lipsync_core.pipeline import (
     own_style,
     part_of_track,
 )
+from lipsync_core.render import references
 from lipsync_core.types import Sound
 
 BYTES_PER_FRAME = 1800
@@ -45,8 +46,10 @@ class LongSound(Sound):
             yield 0.3 * torch.sin(900 * time + 40 * torch.sin(3 * time)).expand(2, -1)
 
 
-def test_a_frame_leaves_a_few_numbers():
-    """From 2 s of speech to 6, in the clip's own style; the sound is made while it is read."""
+def test_a_frame_leaves_a_few_numbers(monkeypatch: pytest.MonkeyPatch):
+    """From 2 s of speech to 6, in the clip's own style; the sound is made while it is read. The
+    pool of references, which does not grow for ever, is full in both."""
+    monkeypatch.setattr(references, "POOL", 48)
     clip = talking_clip(30)
     held = {}
     for seconds in (2, 6):

@@ -6,7 +6,7 @@ from tiny_renderer import face_track, mouth_crops
 
 from lipsync_core.crop_geometry import crop_mask
 from lipsync_core.render.blur import blurred
-from lipsync_core.render.placement import DETAILED, MOST_LIGHT, in_light_of, place
+from lipsync_core.render.placement import DETAILED, MOST_LIGHT, Pool, in_light_of, place
 from lipsync_core.render.references import points_in_crops
 
 SIZE = 128
@@ -36,15 +36,15 @@ def test_details_are_of_the_nearest_tones_of_all(points):
     pool = (greys[:, None, None] + stripes)[:, None].expand(-1, 3, -1, -1)
     choice, alike = torch.arange(4)[None], torch.zeros(1, 4)
     found, wanted = points[:4], points[:1]
-    mixed = place(pool, choice, alike, found, wanted)[0, 0, 32:-32, 32:-32]
+    mixed = place(Pool.of(pool), choice, alike, found, wanted)[0, 0, 32:-32, 32:-32]
     assert mixed.mean() == pytest.approx(float(greys.mean()), abs=5e-3)
     # Of a mean of all, stripes both ways would have half of their contrast.
     apart = torch.tensor([[0.0, 0.5, 0.5, 0.5]])
-    sharp = place(pool, choice, apart, found, wanted)[0, 0, 32:-32, 32:-32]
+    sharp = place(Pool.of(pool), choice, apart, found, wanted)[0, 0, 32:-32, 32:-32]
     assert sharp.mean() == pytest.approx(float(greys[0]), abs=5e-3)
     assert torch.allclose(sharp, pool[0, 0, 32:-32, 32:-32], atol=0.02)
     near = torch.tensor([[0.0, 0.12, 0.12, 0.12]])
-    both = place(pool, choice, near, found, wanted)[0, 0, 32:-32, 32:-32]
+    both = place(Pool.of(pool), choice, near, found, wanted)[0, 0, 32:-32, 32:-32]
     assert float(greys[0]) + 0.05 < both.mean() < float(greys.mean())
     assert both.diff(dim=1).abs().max() > 0.9 * sharp.diff(dim=1).abs().max()
 
@@ -52,28 +52,36 @@ def test_details_are_of_the_nearest_tones_of_all(points):
 def test_references_at_an_infinite_distance_count_nothing(crops, points):
     choice = torch.tensor([[0, 1, 2, 3]])
     distance = torch.tensor([[torch.inf, 0.1, torch.inf, torch.inf]])
-    alone = place(crops, choice, distance, points, points[:1])
-    assert torch.allclose(alone, place(crops, choice[:, 1:2], distance[:, 1:2], points, points[:1]))
+    alone = place(Pool.of(crops), choice, distance, points, points[:1])
+    assert torch.allclose(
+        alone, place(Pool.of(crops), choice[:, 1:2], distance[:, 1:2], points, points[:1])
+    )
 
 
 @pytest.mark.parametrize("size", [32, 64, SIZE])
 def test_what_is_in_its_place_stays(size, points):
     """A picture smaller than its tones' usual size is as well treated."""
     generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(1, 3, size, size, generator=generator)
+    picture = torch.rand(1, 3, size, size, generator=generator).half().float()
     choice, near = torch.zeros(2, 1, dtype=torch.long), torch.zeros(2, 1)
-    stays = place(picture, choice, near, points[:1], points[:1].expand(2, -1, -1))
+    stays = place(Pool.of(picture), choice, near, points[:1], points[:1].expand(2, -1, -1))
     assert torch.allclose(stays, picture.expand(2, -1, -1, -1), atol=1e-4)
 
 
-def test_two_give_details(crops, points):
-    """A third reference, however near, changes no edge: only tones."""
-    choice = torch.tensor([[0, 1, 4]])
-    distance = torch.tensor([[0.0, 0.01, 0.02]])
-    assert DETAILED == 2
-    three = place(crops, choice, distance, points, points[:1])
-    two = place(crops, choice[:, :2], distance[:, :2], points, points[:1])
-    change = three - two
+def test_a_pool_tells_all_levels_of_ten_bits():
+    levels = torch.arange(1024.0)
+    kept = Pool.of((levels / 1023).reshape(1, 1, 32, 32)).pictures.float().flatten()
+    assert torch.equal((kept * 1023).round(), levels)
+
+
+def test_few_give_details(crops, points):
+    """A fourth reference, however near, changes no edge: only tones."""
+    choice = torch.tensor([[0, 1, 2, 4]])
+    distance = torch.tensor([[0.0, 0.01, 0.015, 0.02]])
+    assert DETAILED == 3
+    four = place(Pool.of(crops), choice, distance, points, points[:1])
+    three = place(Pool.of(crops), choice[:, :3], distance[:, :3], points, points[:1])
+    change = four - three
     fine = change - blurred(change, 2.0)
     assert change.abs().max() > 4 * fine.abs().max() > 0
 

@@ -186,7 +186,7 @@ def test_drawing_begins_from_the_nearest_references_in_place(renderer, crops, re
     few = slice(3, 6)
     assert torch.allclose(placed(references.of(few), crops[few]), start[few], atol=1e-5)
     assert references.placement is not None
-    there = references.placement.found[references.choice[:, 0]]
+    there = references.placement.found[references.choice[:, 0].long()]
     still = replace(
         references,
         choice=references.choice[:, :1],
@@ -194,7 +194,8 @@ def test_drawing_begins_from_the_nearest_references_in_place(renderer, crops, re
         distance=references.distance[:, :1],
         placement=replace(references.placement, wanted=there),
     )
-    nearest = references.placement.crops[still.choice[:, 0]]
+    pool = references.placement.pool.pictures.float().permute(0, 2, 3, 1)
+    nearest = pool[still.choice[:, 0].long()]
     assert (placed(still, nearest) - nearest).abs().max() < 0.01
     assert (start - nearest).abs().mean() > (placed(still, nearest) - nearest).abs().mean()
     moved = replace(references, placement=replace(references.placement, wanted=there + 0.03))

@@ -13,7 +13,7 @@ import torch
 
 from ..checkpoint import Header, load_model, read_header
 from ..errors import EvaluationError
-from ..evaluation.bench import Bench, style_pool
+from ..evaluation.bench import REFERENCE_CLIPS, Bench, style_pool
 from ..evaluation.blocks import markdown
 from ..evaluation.clips import (
     SPLITS_FILE,
@@ -79,8 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         default=[],
-        help="read the style of all clips there (default: of other clips of the person, up to 3 of "
-        "the validation split, else of the clip's own first half)",
+        help="read the style of all clips there (default: of other clips of the person, up to "
+        "--reference-clips of the validation split, else of the clip's own first half)",
+    )
+    parser.add_argument(
+        "--reference-clips",
+        type=int,
+        default=REFERENCE_CLIPS,
+        help="other clips of a person, at most, that give style and reference pictures (default 3)",
     )
     parser.add_argument("--alignments", type=Path, help="folder of GRID .align files")
     parser.add_argument("--strength", type=float, default=defaults.strength, help="of the style")
@@ -89,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--references",
         type=int,
         default=defaults.references,
-        help="frames that each rendered one looks at, 1 to 8",
+        help="frames that each rendered one looks at, 1 to 16",
     )
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--threads", type=int, default=1, help="(default 1: always the same sums)")
@@ -124,6 +130,10 @@ def run(arguments: argparse.Namespace) -> str:
         raise EvaluationError(f"--limit {arguments.limit}: at least 1 clip is needed")
     if arguments.frames < MINIMUM_STEPS:
         raise EvaluationError(f"--frames {arguments.frames}: at least {MINIMUM_STEPS} are needed")
+    if arguments.reference_clips < 1:
+        raise EvaluationError(
+            f"--reference-clips {arguments.reference_clips}: at least 1 clip is needed"
+        )
     torch.set_num_threads(arguments.threads)
     everything = _find(arguments)
     clips = evaluated_clips(everything, arguments.split, arguments.limit)
@@ -202,6 +212,7 @@ def _bench(
         style_clips=arguments.style_clips,
         networks=None if arguments.without_networks else JudgingNetworks.load(),
         alignments=arguments.alignments,
+        reference_clips=arguments.reference_clips,
         renderer_frames=arguments.frames,
         other_person=arguments.other_person,
     )
@@ -229,6 +240,7 @@ def _record(
             "steps": arguments.steps,
             "references": arguments.references,
             "strength": arguments.strength,
+            "reference clips": arguments.reference_clips,
             "style clips": [path.name for path in arguments.style_clips],
             "alignments": arguments.alignments is not None,
             "picture networks": not arguments.without_networks,

@@ -7,6 +7,7 @@ from typing import get_args
 from ..errors import MediaError
 from ..face.choice import FaceChoice
 from ..media.audio_file import open_sound
+from ..media.chaining import chain_clips
 from ..media.file_clip import open_clip
 from ..media.fingerprint import named_fingerprint
 from ..media.fitting import FitPolicy
@@ -33,7 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a clip of how the person talks, or a style file; may be repeated "
         "(default: the video's own speech)",
     )
-    parser.add_argument("--reference", type=Path, help="another clip of the face, for its teeth")
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        action="append",
+        default=[],
+        help="another clip of the face, for its teeth; may be repeated with clips of the same size",
+    )
     parser.add_argument(
         "--occluder",
         type=Path,
@@ -62,7 +69,8 @@ def run(arguments: argparse.Namespace) -> str:
         seed=arguments.seed,
     )
     style = _read_styles(models, arguments.style)
-    reference = open_clip(arguments.reference) if arguments.reference else None
+    others = [open_clip(path) for path in arguments.reference]
+    reference = chain_clips(others) if others else None
     occluder = open_clip(arguments.occluder) if arguments.occluder else None
     with progress_bar("track", "frame") as on_progress:
         result = lip_sync(models, clip, speech, settings, style, reference, on_progress, occluder)

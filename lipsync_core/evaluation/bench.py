@@ -7,12 +7,14 @@ file, so that compression and the face tracker's view of it are in every figure.
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
 from torch import Tensor
 
 from ..errors import EvaluationError, LipStyleError, MediaError, NoFaceError, SpeechError
+from ..media.chaining import chain_clips
 from ..media.file_clip import open_clip
 from ..media.trimming import trim_clip
 from ..media.writing import write_clip
@@ -29,7 +31,8 @@ WINDOW = 1.0
 """Seconds of visible face and sound below which a clip is not evaluated."""
 GAP = 0.5
 """Seconds left out between the half that a style is read from and the half that is re-spoken."""
-MOST_STYLE_CLIPS = 3
+REFERENCE_CLIPS = 3
+"""Other clips of a person, at most, that show how it speaks and what it looks like."""
 UNFIT = (EvaluationError, MediaError, NoFaceError, SpeechError)
 """Errors that one clip is left out for; any other ends the run."""
 _KEPT = 8
@@ -84,6 +87,8 @@ class Bench:
     """Without them no perceptual, identity or Frechet distance is measured."""
     alignments: Path | None = None
     """Folder of GRID .align files."""
+    reference_clips: int = REFERENCE_CLIPS
+    """So many other clips of a person, at most, give its style and its reference pictures."""
     renderer_frames: int = 40
     """The mode "renderer" renders so many frames of a clip's middle at most."""
     other_person: Path | None = None
@@ -115,9 +120,10 @@ class Bench:
                 continue
         return None
 
-    def see(self, path: Path) -> SeenClip:
-        """A file's beginning with its face and true lip motion; one of UNFIT without a face."""
-        return _cached(self._seen, str(path), lambda: see(self.models, path))
+    def see(self, *paths: Path) -> SeenClip:
+        """The beginnings of files, one after another, with their face and true lip motion; one of
+        UNFIT without a face."""
+        return _cached(self._seen, "\n".join(map(str, paths)), lambda: see(self.models, *paths))
 
     def respeak(self, subject: Subject, speech: Audio, kind: str) -> Talking:
         """The subject driven by `speech`, written, and read back from the file."""
@@ -174,7 +180,8 @@ class Bench:
         if paths:
             style = self._cached_style(tuple(paths))
             source = ", ".join(path.stem for path in paths)
-            return self._subject(clip, whole, style, source, open_clip(paths[0]))
+            reference = chain_clips(alike([open_clip(path) for path in paths]))
+            return self._subject(clip, whole, style, source, reference)
         first, second, start = split_in_halves(whole)
         style = self.read_style([clip.path], [first])
         return self._subject(clip, second, style, "the clip's own first half", first, start)
@@ -212,7 +219,7 @@ class Bench:
             except UNFIT:
                 continue
             usable.append(other.path)
-            if len(usable) == MOST_STYLE_CLIPS:
+            if len(usable) == self.reference_clips:
                 break
         return usable
 
@@ -253,6 +260,15 @@ def split_in_halves(clip: Clip) -> tuple[Clip, Clip, float]:
         )
     start = float(round((half + GAP) * clip.fps) / clip.fps)
     return trim_clip(clip, 0.0, half), trim_clip(clip, start), start
+
+
+def alike(clips: Sequence[Clip]) -> list[Clip]:
+    """Those of the size and rate of the first, which can follow it."""
+
+    def kind(clip: Clip) -> tuple[int, int, Fraction]:
+        return clip.width, clip.height, clip.fps
+
+    return [clip for clip in clips if kind(clip) == kind(clips[0])]
 
 
 def _write(path: Path, like: Clip, frames: Iterable[Tensor], sound: Sound) -> None:

@@ -6,6 +6,7 @@ chosen is known to `look_up` alone.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -16,8 +17,8 @@ from ..face.alignment import crop_faces
 from ..pipeline import Models, find_references, lips_opening, reference_lips
 from ..render.references import References, choose_references
 from ..render.rendering import render_lips
-from ..types import MOTION_RATE, FaceTrack, LipMotion
-from .bench import UNFIT, Bench
+from ..types import MOTION_RATE, Clip, FaceTrack, LipMotion
+from .bench import UNFIT, Bench, alike
 from .clips import EvaluationClip
 from .common_steps import MINIMUM_STEPS
 from .same_recording import same_recording
@@ -48,7 +49,7 @@ class RendererClip:
     crops: Float[Tensor, "t s s 3"]
     """The real ones of `span`."""
     reference: SeenClip | None
-    """Another clip of the person; None where its own distant frames have to do."""
+    """Other clips of the person; None where its own distant frames have to do."""
 
     @property
     def track(self) -> FaceTrack:
@@ -88,15 +89,27 @@ def read_renderer_clip(bench: Bench, clip: EvaluationClip) -> RendererClip:
             f"the face is seen in {visible} of the {span.stop - span.start} frames in the clip's "
             f"middle, {MINIMUM_STEPS} are needed"
         )
-    pool = [c for c in bench.style_pool if c.person == clip.person]
-    sound = seen.pictures.audio()
-    references = (
-        other
-        for other in other_clips(bench, clip, pool)
-        if not same_recording(sound, other.pictures.audio())
-    )
-    reference = next(references, None)
+    reference = _reference(bench, clip, seen)
     return RendererClip(clip, seen, span, real_crops(seen, span), reference)
+
+
+def _reference(bench: Bench, clip: EvaluationClip, seen: SeenClip) -> SeenClip | None:
+    """As many other clips of the person as the bench allows, of one size, one after another."""
+    sound, found = seen.pictures.audio(), dict[Path, Clip]()
+    for other in bench.style_pool:
+        if other.person != clip.person or other.fingerprint == clip.fingerprint:
+            continue
+        try:
+            pictures = bench.see(other.path).pictures
+        except UNFIT:
+            continue
+        if same_recording(sound, pictures.audio()):
+            continue
+        if len(alike([*found.values(), pictures])) > len(found):
+            found[other.path] = pictures
+        if len(found) == bench.reference_clips:
+            break
+    return bench.see(*found) if found else None
 
 
 def middle(count: int, most: int) -> slice:
@@ -151,7 +164,7 @@ def look_up(
     choice = choose_references(
         seen.track, wanted, lips, track, per_frame=per_frame, opening=lips_opening(renderer)
     )
-    if not torch.equal(choice.choice, references.choice):
+    if not torch.equal(choice.choice.short(), references.choice):
         raise ValueError("references were chosen otherwise than here: they cannot be named")
     return LookedAt(references, source, choice.frames)
 

@@ -11,7 +11,7 @@ from functools import cache, partial
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float16, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,9 +19,10 @@ from ..crop_geometry import crop_mask, crop_points
 from .blur import blurred
 from .mouth_bending import bend_mouth
 
-DETAILED = 2
+DETAILED = 3
 """Of the nearest references in place, how many give a frame its details: more of them blur teeth
-and skin, one alone makes them jump where another one becomes the nearest."""
+and skin, one alone makes them jump where another one becomes the nearest. Three are nearer to the
+real picture than two, and a little softer (docs/log.md)."""
 DETAIL_NEARNESS = 300.0
 """Per squared eye distance: how soon the second counts less than the first."""
 TONE_NEARNESS = 60.0
@@ -29,6 +30,8 @@ TONE_NEARNESS = 60.0
 in the real video, and what the landmarks of one of them are off by counts little."""
 TONE_SIZE = 64
 """Pixels along the crop's side in which tones are mixed; they are what is coarser still."""
+_AT_ONCE = 8
+"""Frames: what is bent for them is some 40 MB."""
 LIT = (-0.72, 0.0, 0.72, 1.3)
 """Left, top, right, bottom of the face from the eyes to the chin, canonical face, eye distances: as
 far as it is not made anew, it tells how the light has changed."""
@@ -37,11 +40,24 @@ MOST_LIGHT = 3.0
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Pictures that are brought into place, in [0, 1], and the same small."""
+
+    pictures: Float16[Tensor, "p c s s"]
+    """Half the memory; still as fine as pictures of ten bits."""
+    small: Float[Tensor, "p c t t"]
+
+    @classmethod
+    def of(cls, pictures: Float[Tensor, "p c s s"]) -> "Pool":
+        """Of pictures of any precision."""
+        return cls(pictures.half(), _small(pictures.float()))
+
+
+@dataclass(frozen=True)
 class Placement:
     """What brings references into place. Points are TRACKED landmarks, fractions of the crop."""
 
-    crops: Float[Tensor, "p s s 3"]
-    """The pool."""
+    pool: Pool
     found: Float[Tensor, "p k 2"]
     """Where the points are in it."""
     wanted: Float[Tensor, "t k 2"]
@@ -49,22 +65,33 @@ class Placement:
 
 
 def place(
-    pool: Float[Tensor, "p c s s"],
+    pool: Pool,
     choice: Int[Tensor, "t n"],
     distance: Float[Tensor, "t n"],
     found: Float[Tensor, "p k 2"],
     wanted: Float[Tensor, "t k 2"],
 ) -> Float[Tensor, "t c s s"]:
-    """The chosen pictures of `pool`, in [0, 1], whose points lie at `found`, with these brought to
-    where they are `wanted`: the details of the nearest in the tones of all.
+    """The chosen pictures of `pool`, whose points lie at `found`, with these brought to where they
+    are `wanted`: the details of the nearest in the tones of all.
 
     Points are fractions of the side; references at an infinite distance count nothing.
     """
+    parts = zip(*(x.split(_AT_ONCE) for x in (choice, distance, wanted)), strict=True)
+    return torch.cat([_placed(pool, found, *part) for part in parts])
+
+
+def _placed(
+    pool: Pool,
+    found: Float[Tensor, "p k 2"],
+    choice: Int[Tensor, "t n"],
+    distance: Float[Tensor, "t n"],
+    wanted: Float[Tensor, "t k 2"],
+) -> Float[Tensor, "t c s s"]:
     near = distance.topk(min(DETAILED, distance.shape[1]), largest=False)
     bent = partial(_bent, found=found, wanted=wanted)
     few = choice.gather(1, near.indices)
-    details = bent(pool, few, shares=_shares(near.values, DETAIL_NEARNESS))
-    tones = bent(_small(pool), choice, shares=_shares(distance, TONE_NEARNESS))
+    details = bent(pool.pictures, few, shares=_shares(near.values, DETAIL_NEARNESS))
+    tones = bent(pool.small, choice, shares=_shares(distance, TONE_NEARNESS))
     return _in_tones(details, tones)
 
 
@@ -78,7 +105,7 @@ def _bent(
     """The chosen pictures, whose points lie at `found`, bent and mixed by `shares`."""
     count = choice.shape[1]
     pictures, points = (rearrange(x[choice], "t n ... -> (t n) ...") for x in (pool, found))
-    bent = bend_mouth(pictures, points, wanted.repeat_interleave(count, 0))
+    bent = bend_mouth(pictures.float(), points, wanted.repeat_interleave(count, 0))
     bent = rearrange(bent, "(t n) c h w -> t n c h w", n=count)
     return torch.einsum("tn,tnchw->tchw", shares.to(bent), bent)
 

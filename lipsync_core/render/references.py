@@ -11,22 +11,23 @@ from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int16
 from torch import Tensor
 from torch.nn import functional
 
 from ..errors import NoFaceError
 from ..landmarks import STABLE, tracked
 from ..types import FaceTrack
-from .placement import Placement, in_light_of, place
+from .placement import Placement, Pool, in_light_of, place
 from .precision import autocast
 from .renderer import LipRenderer, network_crops
 
-POOL = 48
-"""Frames of a clip, at most, that are references for its target frames."""
-PER_FRAME = 8
+POOL = 192
+"""Frames of a clip, at most, that are references for its target frames: more come nearer to each
+wanted mouth, where the clip has them, and each costs half a megabyte."""
+PER_FRAME = 16
 """References that each target frame looks at."""
-MOST_PER_FRAME = 8
+MOST_PER_FRAME = 16
 DISTANCE = 30
 """Frames between a target and its references in the same clip, where the clip is long enough."""
 POSE_WINDOW = 25
@@ -39,6 +40,8 @@ place, a face that looks another way is not: 4 gives better mouths than 1 or 2 (
 OPENING_SCALE = 4.0
 """Eye distances of lip motion that one of the lips' opening counts as, besides what it is of them:
 what shut lips hide cannot be bent into being, and open ones hide their inner rims."""
+_AT_ONCE = 16
+"""Crops that go through the networks at a time."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class References:
     """The pool as the renderer's attention reads it; made once per clip."""
 
     features: Float[Tensor, "p f"]
-    choice: Int[Tensor, "t n"]
+    choice: Int16[Tensor, "t n"]
+    """Short numbers: a long video has many frames."""
     usable: Bool[Tensor, "t n"]
     lips: Float[Tensor, "p m"]
     distance: Float[Tensor, "t n"]
@@ -142,14 +146,16 @@ def encode_references(
     """
     if len(crops) != len(choice.frames):
         raise ValueError(f"{len(crops)} reference crops for a choice of {len(choice.frames)}")
-    with autocast(renderer.device):
-        latents = renderer.encode(network_crops(crops).to(renderer.device))
-        features = renderer.unet.encode_references(latents)
+    features = []
+    for some in crops.split(_AT_ONCE):
+        with autocast(renderer.device):
+            latents = renderer.encode(network_crops(some).to(renderer.device))
+            features.append(renderer.unet.encode_references(latents))
     placement = None
     if found is not None and wanted is not None:
-        placement = Placement(crops, found, wanted)
-    chosen = choice.choice, choice.usable, choice.lips, choice.distance
-    return References(features, *chosen, placement)
+        placement = Placement(Pool.of(rearrange(crops, "p h w c -> p c h w")), found, wanted)
+    chosen = choice.choice.short(), choice.usable, choice.lips, choice.distance
+    return References(torch.cat(features), *chosen, placement)
 
 
 def placed(references: References, crops: Float[Tensor, "t s s 3"]) -> Float[Tensor, "t s s 3"]:
@@ -161,10 +167,13 @@ def placed(references: References, crops: Float[Tensor, "t s s 3"]) -> Float[Ten
     placement = references.placement
     if placement is None:
         raise ValueError("this renderer needs to know where lips are in references and wanted")
-    pool, targets = (rearrange(x, "b h w c -> b c h w") for x in (placement.crops, crops))
     far = references.distance.masked_fill(~references.usable, torch.inf)
-    pictures = place(pool, references.choice, far, placement.found, placement.wanted)
-    return rearrange(in_light_of(targets, pictures), "t c h w -> t h w c")
+    pictures = place(
+        placement.pool, references.choice.long(), far, placement.found, placement.wanted
+    )
+    return rearrange(
+        in_light_of(rearrange(crops, "t h w c -> t c h w"), pictures), "t c h w -> t h w c"
+    )
 
 
 def mouth_distance(

@@ -28,10 +28,10 @@ TONES = 1 / 64
 """Of the crop's side: what is drawn coarser than this is taken from the latents, what is finer from
 the reference in place. Networks of little training draw tones well and details as a blur; the codec
 loses some of them besides."""
-TRUST = 0.75
+TRUST = 0.5
 """How much of the network's change of tones is taken. It has learned on references that stood less
-exactly and in other light, so it changes too much: half to three quarters come nearer to the real
-picture than all of it, on speakers seen and not seen alike (docs/log.md)."""
+exactly and in other light, so it changes too much: a quarter to three quarters come nearer to the
+real picture than all of it, on speakers seen and not seen alike (docs/log.md)."""
 FEATHER = 1 / 32
 """Width of the seam between made and kept pixels, of the crop's side; it lies inside the mask."""
 
@@ -90,7 +90,7 @@ def sample_lip_latents(
     for frames in _batches(len(crops)):
         pictures = network_crops(crops[frames]).to(renderer.device)
         looked = references.of(frames)
-        choice = looked.choice.to(renderer.device)
+        choice = looked.choice.long().to(renderer.device)
         begin = None
         if config.places_references:
             pictured = placed(looked, crops[frames]) if start is None else start[frames]

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ..motion.basis import LipMotionBasis
 from ..render.motion_windows import motion_windows
-from ..render.placement import in_light_of, place
+from ..render.placement import Pool, in_light_of, place
 from ..render.references import mouth_distance
 from ..types import MOTION_RATE
 from .augmentation import (
@@ -160,7 +160,7 @@ class RenderedClips:
         usable[:, 0] = True
         far = distance.masked_fill(~usable, torch.inf)
         wanted = wanted + recipe.misplaced * torch.randn(wanted.shape, generator=generator)
-        placed = place(references, choice, far, found, wanted)
+        placed = place(Pool.of(references), choice, far, found, wanted)
         crops, references, placed = _augmented(crops, references, placed, recipe, generator)
         placed = in_light_of(crops, placed)
         return RenderedBatch(
