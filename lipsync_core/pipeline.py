@@ -4,9 +4,9 @@
     2  chunk by chunk: crop, render, composite
 
 Between the passes stay a few numbers per frame, never pictures, sound or speech features, so memory
-hardly grows with the video's length: 1.8 KB a frame, 27 MB for ten minutes. Those are the landmarks
-(924 bytes), where they are wanted (616), the way into the crop (48), the choice of references (112)
-and the lip motion (some 100).
+hardly grows with the video's length: 1.3 KB a frame, 20 MB for ten minutes. Those are the landmarks
+(924 bytes), the way into the crop (48), the choice of references (112) and the lip motion (some
+230).
 """
 
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ from .media.fitting import FitPolicy, fit_clip
 from .media.mask_clip import matched_mask
 from .media.writing import write_clip
 from .motion.basis import LipMotionBasis
-from .motion.measuring import measure_lip_motion, posed_landmarks
+from .motion.measuring import PosedLips, measure_lip_motion
 from .motion.predictor import MotionPredictor
 from .motion.streaming import stream_lip_motion
 from .motion.style import extend_style, make_style_reference
@@ -287,15 +287,14 @@ def find_references(
         crop.copy_(crop_faces(picture, seen.frame_to_crop[frame, None], size)[0])
     if not renderer.config.places_references:
         return encode_references(renderer, pool, choice)
-    displacement = renderer_basis(renderer).displacement(wanted)
-    posed = posed_landmarks(track, displacement)
-    return encode_references(
-        renderer,
-        pool,
-        choice,
-        points_in_crops(seen.landmarks, seen.frame_to_crop, size)[list(choice.frames)],
-        points_in_crops(posed, track.frame_to_crop, track.crop_size),
-    )
+    basis, posed = renderer_basis(renderer), PosedLips(track)
+
+    def wanted_points(frames: slice) -> Float[Tensor, "t k 2"]:
+        landmarks = posed.landmarks(basis.displacement(wanted[frames]), frames)
+        return points_in_crops(landmarks, track.frame_to_crop[frames], track.crop_size)
+
+    found = points_in_crops(seen.landmarks, seen.frame_to_crop, size)[list(choice.frames)]
+    return encode_references(renderer, pool, choice, found, wanted_points)
 
 
 def reference_lips(

@@ -25,8 +25,8 @@ from lipsync_core.pipeline import (
 from lipsync_core.render import references
 from lipsync_core.types import Sound
 
-BYTES_PER_FRAME = 1800
-"""What pipeline.py says. Ten minutes at 25 frames a second are 27 MB."""
+BYTES_PER_FRAME = 1350
+"""What pipeline.py says. Ten minutes at 25 frames a second are 20 MB."""
 
 
 class LongSound(Sound):

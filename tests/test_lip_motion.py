@@ -17,9 +17,9 @@ from lipsync_core.landmarks import (
 )
 from lipsync_core.motion.basis import LipMotionBasis, fit_basis, motion_to_landmarks
 from lipsync_core.motion.measuring import (
+    PosedLips,
     canonical_motion,
     measure_lip_motion,
-    posed_landmarks,
 )
 from lipsync_core.types import LipMotion
 
@@ -159,8 +159,11 @@ def test_measured_motion_is_put_back_into_every_pose():
     turned = torch.einsum("tij,tkj->tki", rotation(turns, turns / 2), still.landmarks) * 1.2
     track = replace(still, landmarks=turned)
     measured, _ = canonical_motion(track)
-    assert torch.allclose(posed_landmarks(track, measured), track.landmarks, atol=0.02)
-    shut = posed_landmarks(track, torch.zeros_like(moved))
+    posed, every = PosedLips(track), slice(0, len(moved))
+    assert torch.allclose(posed.landmarks(measured, every), track.landmarks, atol=0.02)
+    shut = posed.landmarks(torch.zeros_like(moved), every)
+    part = slice(7, 19)
+    assert torch.allclose(posed.landmarks(torch.zeros_like(moved)[part], part), shut[part])
     assert torch.equal(shut[:, tracked(STABLE)], track.landmarks[:, tracked(STABLE)])
     again, _ = canonical_motion(replace(track, landmarks=shut))
     assert again.abs().max() < 1e-4

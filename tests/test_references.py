@@ -7,6 +7,7 @@ import torch
 from tiny_renderer import face_track
 
 from lipsync_core.errors import NoFaceError
+from lipsync_core.render import references
 from lipsync_core.render.references import (
     DISTANCE,
     PER_FRAME,
@@ -133,6 +134,16 @@ def test_covered_mouths_are_shown_only_if_there_are_no_others():
     everywhere = torch.ones_like(covered)
     blind = choose_references(track, lips(openings), lips(openings), covered=everywhere)
     assert blind.frames == own_references(track, openings).frames
+
+
+def test_targets_may_be_compared_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    openings = speaking(100)
+    whole = own_references(face_track(openings), openings)
+    monkeypatch.setattr(references, "_FRAMES_AT_ONCE", 7)
+    parts = own_references(face_track(openings), openings)
+    assert parts.frames == whole.frames
+    for name in ("choice", "usable", "distance"):
+        assert torch.equal(getattr(parts, name), getattr(whole, name)), name
 
 
 @pytest.mark.parametrize("count", [1, 8, 16])

@@ -121,7 +121,7 @@ def test_frames_that_are_alike_come_out_alike(renderer, crops, references):
     still = crops[:1].expand(FRAMES, -1, -1, -1)
     one = references.of(slice(0, 1))
     assert one.placement is not None
-    wanted = one.placement.wanted.expand(FRAMES, -1, -1)
+    wanted = one.placement.points(slice(None)).expand(FRAMES, -1, -1)
     same = replace(
         one,
         choice=one.choice.expand(FRAMES, -1),

@@ -30,20 +30,26 @@ def canonical_motion(
     return _resample(displacement, track.visible, track.fps, track.cuts)
 
 
-def posed_landmarks(
-    track: FaceTrack, displacement: Float[Tensor, "t points 3"]
-) -> Float[Tensor, "t k 3"]:
-    """The track's landmarks, frame pixels, with lips and jaw where `displacement` of its frames
-    has them: the MOVING landmarks minus neutral in the canonical face, eye distances."""
-    pose, moving = _without_pose(track), tracked(MOVING)
-    landmarks = track.landmarks.clone()
-    for part in _parts(track):
-        wanted = track.neutral.to(displacement)[moving] + displacement[part]
+class PosedLips:
+    """The landmarks of a track with other lips and jaw, for a few frames at a time: what is known
+    of every frame of a long video is held as short as can be."""
+
+    def __init__(self, track: FaceTrack):
+        self._track, self._shape = track, _own_shape(track)
+
+    def landmarks(
+        self, displacement: Float[Tensor, "t points 3"], frames: slice
+    ) -> Float[Tensor, "t k 3"]:
+        """Those of `frames`, frame pixels, with lips and jaw where `displacement` has them: the
+        MOVING landmarks minus neutral in the canonical face, eye distances."""
+        landmarks, moving = self._track.landmarks[frames].clone(), tracked(MOVING)
+        pose = fit_similarity(landmarks[:, tracked(STABLE)], self._shape)
+        wanted = self._track.neutral.to(displacement)[moving] + displacement
         turned = torch.einsum(
-            "tji,tkj->tki", pose.rotation[part], wanted.double() - pose.translation[part, None]
+            "tji,tkj->tki", pose.rotation, wanted.double() - pose.translation[:, None]
         )
-        landmarks[part, moving] = (turned / pose.scale[part, None, None]).to(landmarks)
-    return landmarks
+        landmarks[:, moving] = (turned / pose.scale[:, None, None]).to(landmarks)
+        return landmarks
 
 
 def _displacements(track: FaceTrack) -> Iterator[Float[Tensor, "_ points 3"]]:
@@ -66,12 +72,15 @@ def _without_pose(track: FaceTrack) -> Similarity:
     The canonical face's brows and nose are not this person's, and the misfit would change with
     the pose; the person's own shape, as the first pass finds it, has none.
     """
-    landmarks = track.landmarks[:, tracked(STABLE)]
+    return fit_similarity(track.landmarks[:, tracked(STABLE)], _own_shape(track))
+
+
+def _own_shape(track: FaceTrack) -> Float[Tensor, "k 3"]:
+    """The STABLE landmarks of the person in the canonical face; its own where none were seen."""
     if not track.visible.any():
-        return fit_similarity(landmarks, canonical(STABLE))
-    seen = landmarks[track.visible]
-    own_shape = fit_similarity(seen, canonical(STABLE))(seen.double()).median(dim=0).values
-    return fit_similarity(landmarks, own_shape)
+        return canonical(STABLE)
+    seen = track.landmarks[track.visible][:, tracked(STABLE)]
+    return fit_similarity(seen, canonical(STABLE))(seen.double()).median(dim=0).values
 
 
 def _resample(

@@ -6,7 +6,8 @@ Adelson (ACM Transactions on Graphics 2(4), 1983): details stay sharp only if th
 references, tones steady only if they come from many.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import torch
@@ -53,6 +54,10 @@ class Pool:
         return cls(pictures.half(), _small(pictures.float()))
 
 
+Wanted = Float[Tensor, "t k 2"] | Callable[[slice], Float[Tensor, "_ k 2"]]
+"""Points in every target frame, or what tells them of some: a long video has many frames."""
+
+
 @dataclass(frozen=True)
 class Placement:
     """What brings references into place. Points are TRACKED landmarks, fractions of the crop."""
@@ -60,8 +65,16 @@ class Placement:
     pool: Pool
     found: Float[Tensor, "p k 2"]
     """Where the points are in it."""
-    wanted: Float[Tensor, "t k 2"]
+    wanted: Wanted
     """Where each target frame is to have them."""
+
+    def of(self, frames: slice) -> "Placement":
+        """That of some target frames."""
+        return replace(self, wanted=self.points(frames))
+
+    def points(self, frames: slice) -> Float[Tensor, "_ k 2"]:
+        """Where some target frames are to have them."""
+        return self.wanted(frames) if callable(self.wanted) else self.wanted[frames]
 
 
 def place(

@@ -18,7 +18,7 @@ from torch.nn import functional
 from ..errors import NoFaceError
 from ..landmarks import STABLE, tracked
 from ..types import FaceTrack
-from .placement import Placement, Pool, in_light_of, place
+from .placement import Placement, Pool, Wanted, in_light_of, place
 from .precision import autocast
 from .renderer import LipRenderer, network_crops
 
@@ -42,6 +42,8 @@ OPENING_SCALE = 4.0
 what shut lips hide cannot be bent into being, and open ones hide their inner rims."""
 _AT_ONCE = 16
 """Crops that go through the networks at a time."""
+_FRAMES_AT_ONCE = 1024
+"""Targets that are compared with the pool at a time."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,7 @@ class References:
             choice=self.choice[frames],
             usable=self.usable[frames],
             distance=self.distance[frames],
-            placement=self.placement
-            and replace(self.placement, wanted=self.placement.wanted[frames]),
+            placement=self.placement and self.placement.of(frames),
         )
 
 
@@ -117,18 +118,22 @@ def choose_references(
     poses = crop_poses(source)
     felt_wanted, felt = (_with_opening(motion, opening) for motion in (wanted, lips))
     pool = seen[_spread(torch.cat([felt[seen], POSE_SCALE * poses[seen]], 1))]
-    distance = mouth_distance(felt_wanted, felt[pool], _smoothed(crop_poses(track)), poses[pool])
-    count = min(per_frame, len(pool))
-    allowed = torch.ones(distance.shape, dtype=torch.bool)
-    if reference is None:
-        allowed = _far_in_time(pool, len(wanted), count)
-    order = distance.masked_fill(~allowed, torch.inf).topk(count, largest=False).indices
+    poses_wanted, count = _smoothed(crop_poses(track)), min(per_frame, len(pool))
+    chosen = []
+    for part in torch.arange(len(wanted)).split(_FRAMES_AT_ONCE):
+        distance = mouth_distance(felt_wanted[part], felt[pool], poses_wanted[part], poses[pool])
+        allowed = torch.ones_like(distance, dtype=torch.bool)
+        if reference is None:
+            allowed = _far_in_time(pool, part, count)
+        order = distance.masked_fill(~allowed, torch.inf).topk(count, largest=False).indices
+        chosen.append((order, allowed.gather(1, order), distance.gather(1, order)))
+    choice, usable, near = map(torch.cat, zip(*chosen, strict=True))
     return ReferenceChoice(
         frames=tuple(pool.tolist()),
-        choice=order,
-        usable=allowed.gather(1, order),
+        choice=choice,
+        usable=usable,
         lips=lips[pool],
-        distance=distance.gather(1, order),
+        distance=near,
     )
 
 
@@ -138,7 +143,7 @@ def encode_references(
     crops: Float[Tensor, "p s s 3"],
     choice: ReferenceChoice,
     found: Float[Tensor, "p k 2"] | None = None,
-    wanted: Float[Tensor, "t k 2"] | None = None,
+    wanted: Wanted | None = None,
 ) -> References:
     """`crops`, in [0, 1], of the frames that `choice` names, made ready for `render_lips`.
 
@@ -167,13 +172,11 @@ def placed(references: References, crops: Float[Tensor, "t s s 3"]) -> Float[Ten
     placement = references.placement
     if placement is None:
         raise ValueError("this renderer needs to know where lips are in references and wanted")
+    pool, found = placement.pool, placement.found
     far = references.distance.masked_fill(~references.usable, torch.inf)
-    pictures = place(
-        placement.pool, references.choice.long(), far, placement.found, placement.wanted
-    )
-    return rearrange(
-        in_light_of(rearrange(crops, "t h w c -> t c h w"), pictures), "t c h w -> t h w c"
-    )
+    wanted, targets = placement.points(slice(None)), rearrange(crops, "t h w c -> t c h w")
+    pictures = place(pool, references.choice.long(), far, found, wanted)
+    return rearrange(in_light_of(targets, pictures), "t c h w -> t h w c")
 
 
 def mouth_distance(
@@ -245,9 +248,11 @@ def _with_opening(
     return torch.cat([motion, OPENING_SCALE * (motion @ opening.to(motion))[:, None]], 1)
 
 
-def _far_in_time(pool: Int[Tensor, " p"], frames: int, count: int) -> Bool[Tensor, "t p"]:
+def _far_in_time(
+    pool: Int[Tensor, " p"], targets: Int[Tensor, " t"], count: int
+) -> Bool[Tensor, "t p"]:
     """Which of the pool a target of the same clip may use; at least one each."""
-    apart = (torch.arange(frames)[:, None] - pool).abs()
+    apart = (targets[:, None] - pool).abs()
     allowed = apart >= DISTANCE
     few = allowed.sum(1) < count
     farthest = torch.zeros_like(allowed).scatter(1, apart.topk(count).indices, True)
