@@ -73,7 +73,11 @@ def references(choice: torch.Tensor, usable: torch.Tensor) -> References:
     """A choice alone: nothing of it is drawn."""
     pool = int(choice.max()) + 1
     return References(
-        torch.zeros(pool, 1), choice, usable, torch.zeros(pool, 4), torch.zeros(choice.shape)
+        torch.zeros(pool, 1),
+        choice.short(),
+        usable,
+        torch.zeros(pool, 4),
+        torch.zeros(choice.shape),
     )
 
 
